@@ -1,0 +1,5 @@
+"""Run the command line as ``python -m avbench``."""
+
+from avbench.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""The small checkpoints that avbench ships: safetensors, each with its provenance."""

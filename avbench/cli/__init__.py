@@ -1,0 +1,73 @@
+"""The ``avbench`` command: one module per subcommand, imported when it is invoked.
+
+Exit codes: 0 done; 1 something went wrong that the message explains; 2 the request itself is
+wrong; 3 bad data; 4 a missing optional dependency; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from avbench import __version__
+from avbench.errors import AvbenchError
+
+COMMANDS = {
+    "doctor": "Say what is installed, what is missing and how to get it.",
+    "synth": "Make the embedded corpus: drawn talking heads with planted truth.",
+    "build-shards": "Turn videos into facetracks and WebDataset shards.",
+    "inspect": "Look into a shard set: totals, samples, pictures.",
+    "train": "Fit a method on a shard set.",
+    "methods": "List the installed methods.",
+    "run": "Measure methods on a shard set.",
+    "plot": "Draw figures from the results of runs.",
+}
+"""Subcommand name -> one line for the overview; the module is the name with underscores."""
+
+
+class _LazyGroup(click.Group):
+    """A group whose subcommands are imported only when invoked, so that help stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"avbench.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AvbenchError as error:
+            click.echo(f"avbench: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("avbench: interrupted; run the same command again to go on", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="avbench")
+def main() -> None:
+    r"""Turn raw video of talking people into lip-sync datasets, and measure every method on them.
+
+    \b
+    A first tour, on drawn talking heads:
+      avbench synth --out demo/videos --videos 24 --pool test
+      avbench build-shards demo/videos --out demo/shards
+      avbench run --method sync-e2e --shards demo/shards --out demo/results
+    """
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""What a method is, and how to get one by name.
+
+A method predicts how the sound of a clip belongs to its picture. It sees the clip without its
+truth and provenance. Methods are plug-ins: a name in the entry point group ``avbench.methods``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, cast, runtime_checkable
+
+import numpy as np
+
+from avbench import plugins
+from avbench.data import Clip, Embeddings, FloatArray, Prediction
+from avbench.errors import AvbenchError
+
+
+@runtime_checkable
+class Method(Protocol):
+    """Anything that predicts.
+
+    A method class also has ``load(checkpoint=None, **options)``, which makes one ready to
+    predict, from the shipped checkpoint where no other is named.
+    """
+
+    name: ClassVar[str]
+    BIBTEX: ClassVar[str]
+
+    def predict(self, clip: Clip) -> Prediction:
+        """Say how the sound of one clip belongs to its picture."""
+        ...
+
+
+@runtime_checkable
+class EmbeddingMethod(Method, Protocol):
+    """A method that compares embeddings, which a benchmark computes once per clip.
+
+    Because a row sees nothing outside its own five frames, the embeddings of a window are a
+    slice of the embeddings of its clip, and every window of it is scored from one pass.
+    """
+
+    extractor: str
+    """Identity of the embedding (checkpoint hash): equal strings mean equal embeddings."""
+
+    def embed(self, clip: Clip) -> Embeddings:
+        """Compute the embeddings of every five-frame window of a clip."""
+        ...
+
+    def compare(self, video: FloatArray, audio: FloatArray) -> FloatArray:
+        """Score every candidate offset of a batch of windows.
+
+        Parameters
+        ----------
+        video, audio
+            Embeddings of B windows of N rows; shape (B, N, D).
+
+        Returns
+        -------
+        FloatArray
+            Higher is better, offsets ascending; shape (B, 2 * search + 1).
+        """
+        ...
+
+
+@runtime_checkable
+class Trainable(Method, Protocol):
+    """A method with parameters to fit."""
+
+    def fit(self, clips: Sequence[Clip], *, rng: np.random.Generator, **options: Any) -> None:
+        """Fit the parameters to clips whose truth is known."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write the parameters as safetensors."""
+        ...
+
+
+def available() -> list[str]:
+    """Return the names of the installed methods, importing none of them."""
+    return plugins.available(plugins.METHODS)
+
+
+def load_class(name: str) -> type[Method]:
+    """Import and return the class behind a method's name.
+
+    Raises
+    ------
+    UnknownName
+        If no installed package offers it.
+    AvbenchError
+        If what it points to is not an avbench method.
+    """
+    found = plugins.load(plugins.METHODS, name)
+    if not (isinstance(found, type) and all(hasattr(found, a) for a in ("predict", "load"))):
+        raise AvbenchError(
+            f"method '{name}' points to {found!r} of {getattr(found, '__module__', '?')}, which "
+            "has no predict and load; expected a class as in avbench.methods.Method"
+        )
+    return cast("type[Method]", found)
+
+
+def load(name: str, checkpoint: Path | None = None, **options: Any) -> Method:
+    """Make a method ready to predict, by name.
+
+    Parameters
+    ----------
+    name
+        One of `available`.
+    checkpoint
+        A file written by ``avbench train``; the shipped one where None.
+    options
+        Passed to the method, such as ``search`` (range of candidate offsets in frames).
+    """
+    return cast("Method", cast("Any", load_class(name)).load(checkpoint, **options))

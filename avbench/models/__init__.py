@@ -1,0 +1,1 @@
+"""Networks used by more than one method."""

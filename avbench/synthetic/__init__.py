@@ -1,0 +1,1 @@
+"""The embedded corpus: drawn talking heads whose every truth is known."""

@@ -1,0 +1,1 @@
+"""Methods of the papers; loaded by avbench through its entry points."""

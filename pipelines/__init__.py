@@ -1,0 +1,1 @@
+"""Video to facetracks to shards, on Ray; loaded by avbench through its entry points."""
