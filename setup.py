@@ -23,7 +23,6 @@ DEV = [
     "pytest-timeout",
     "pytest-xdist",
     "ruff",
-    "scipy-stubs",
 ]
 
 setup(

@@ -16,7 +16,7 @@ import os
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -177,14 +177,16 @@ def _tar_bytes(samples: Iterable[Sample]) -> bytes:
 def finish_set(directory: Path, shards: Iterable[ShardInfo], recipe: Mapping[str, JSON]) -> None:
     """Write ``dataset.json``: the recipe, the totals and the shards with their hashes.
 
-    Shards of an earlier, larger run of the same set that are not listed are removed.
+    Shards that an earlier run of the same set left behind and that are not listed are removed;
+    a tar without its own table and totals beside it is nobody's shard and stays.
     """
     listed = list(shards)
     keep = {info.name for info in listed}
     for old in directory.glob("*-[0-9][0-9][0-9][0-9][0-9][0-9].tar"):
-        if old.name not in keep:
-            for stale in (old, old.with_suffix(".parquet"), old.with_suffix(".json")):
-                stale.unlink(missing_ok=True)
+        stale = (old, old.with_suffix(".parquet"), old.with_suffix(".json"))
+        if old.name not in keep and all(path.is_file() for path in stale):
+            for path in stale:
+                path.unlink()
     manifest = {
         "format_version": FORMAT_VERSION,
         "recipe": dict(recipe),
@@ -329,11 +331,6 @@ def _sample_of(path: Path, key: str, members: Mapping[str, bytes]) -> Sample:
         raise DataError(f"{path}: sample {key} has no {error.args[0]}; build it again") from None
     except ValueError as error:
         raise DataError(f"{path}: sample {key} is damaged ({error}); build it again") from error
-
-
-def with_info(sample: Sample, **changes: JSON) -> Sample:
-    """Return a copy of a sample with entries of its ``info`` replaced."""
-    return replace(sample, info={**sample.info, **changes})
 
 
 def to_json(value: JSON) -> str:

@@ -1,0 +1,50 @@
+# The same lines run here and in CI. `make demo` and `make test` need only Python 3.11, git and make.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN = $(VENV)/bin
+WORKERS ?= $(shell nproc)
+DEMO ?= demo
+DEMO_VIDEOS ?= 60
+DEMO_REPEATS ?= 10
+OPENCV = $(shell sed -n 's/^opencv-python-headless/opencv-python-headless/p' constraints.txt)
+
+.PHONY: help demo test check format lint types layers tests install clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+# mediapipe asks for the OpenCV build that needs a display library; the headless one goes on top.
+$(VENV)/.installed: setup.py pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --upgrade pip
+	$(BIN)/pip install --constraint constraints.txt --editable '.[all,dev]'
+	$(BIN)/pip install --force-reinstall --no-deps $(OPENCV)
+	touch $@
+
+install: $(VENV)/.installed ## Create the environment from the pinned versions
+
+demo: install ## Run the main job on the embedded corpus: videos, facetracks, shards, table, figures
+	$(BIN)/avbench synth --out $(DEMO)/videos --videos $(DEMO_VIDEOS) --pool test --workers $(WORKERS)
+	$(BIN)/avbench build-shards $(DEMO)/videos --out $(DEMO)/shards --dataset demo --split test --workers $(WORKERS)
+	$(BIN)/avbench run --method all --shards $(DEMO)/shards --out $(DEMO)/results --repeats $(DEMO_REPEATS)
+	$(BIN)/avbench plot accuracy $(DEMO)/results --out $(DEMO)/accuracy.png
+	$(BIN)/avbench plot similarity --shards $(DEMO)/shards --out $(DEMO)/similarity.png
+	@echo "Table: $(DEMO)/results/table.md   Figures: $(DEMO)/accuracy.png, $(DEMO)/similarity.png"
+
+test: install check ## Everything CI checks: format, lint, types, layers, tests
+
+check: format lint types layers tests
+
+format: install
+	$(BIN)/ruff format --check .
+lint: install
+	$(BIN)/ruff check .
+types: install
+	$(BIN)/mypy
+layers: install
+	$(BIN)/lint-imports
+tests: install
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+clean: ## Remove what the demo wrote
+	rm -rf $(DEMO)
