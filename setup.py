@@ -23,6 +23,7 @@ DEV = [
     "pytest-timeout",
     "pytest-xdist",
     "ruff",
+    "setuptools>=77",
 ]
 
 setup(

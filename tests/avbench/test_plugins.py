@@ -27,7 +27,7 @@ def test_installed_entry_points_are_those_of_the_checkout() -> None:
 def test_a_hidden_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     point = EntryPoint("ghost", "baselines.no_such_module:Ghost", plugins.METHODS)
     monkeypatch.setattr(plugins, "entry_points", lambda group: [point])
-    with pytest.raises(AvbenchError, match="baselines was found at .*another directory"):
+    with pytest.raises(AvbenchError, match=r"baselines was found at .*another directory"):
         methods.load("ghost")
 
 

@@ -110,7 +110,7 @@ def test_mistakes_get_one_sentence(tmp_path: Path, samples: list[Sample]) -> Non
     with pytest.raises(DataError, match="build-shards"):
         open_set(tmp_path)
     folder = write(tmp_path / "set", samples)
-    with pytest.raises(UnknownName, match="Unknown split 'tset'. Did you mean 'test'"):
+    with pytest.raises(UnknownName, match=r"Unknown split 'tset'\. Did you mean 'test'"):
         list(read_clips(folder, "tset"))
     tar = folder / "toy-test-000001.tar"
     tar.write_bytes(tar.read_bytes()[:700])
