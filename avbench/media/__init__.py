@@ -1,0 +1,30 @@
+"""Reading and writing video and sound: the only part of avbench that knows the decoder (PyAV).
+
+Reading puts every source on the one time base of `avbench.timing`: pictures on the 25 fps grid
+that starts at the first picture, mono sound at 16 kHz whose sample 0 is that same instant. Writing
+gives the same bytes for the same input in every process.
+"""
+
+from __future__ import annotations
+
+from avbench.media.decode import Frame, FrameStream, iter_frames, open_frames, read_video
+from avbench.media.encode import VideoWriter, encode_sound, reorder_video, write_video
+from avbench.media.probe import MediaInfo, decoder_versions, probe
+from avbench.media.sound import read_audio, read_sound
+
+__all__ = [
+    "Frame",
+    "FrameStream",
+    "MediaInfo",
+    "VideoWriter",
+    "decoder_versions",
+    "encode_sound",
+    "iter_frames",
+    "open_frames",
+    "probe",
+    "read_audio",
+    "read_sound",
+    "read_video",
+    "reorder_video",
+    "write_video",
+]
