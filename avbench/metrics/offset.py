@@ -1,0 +1,236 @@
+"""How well predicted offsets agree with true ones.
+
+A method hears and sees a short window of a clip whose sound was displaced by a known number of
+frames, and says by how many. These functions compare what it said with what was true.
+
+Conventions
+-----------
+* Offsets are whole 25 fps video frames, positive where audio leads (`avbench.timing`).
+* ``reference`` holds the true offsets, ``estimate`` the predicted ones; equal shapes ``(n,)``.
+* NaN in ``estimate`` means that the method gave no answer. It counts as wrong in every accuracy,
+  and has no shift error; `answered` says how many answers there are.
+* Accuracies and error reductions are fractions; only tables print percentages.
+* Counts are summed before the one division, so that results of parts combine without bias.
+
+Metrics
+-------
+* `hits` and `accuracy`: share of predictions within a tolerance of the truth.
+* `mean_absolute_error`, `median_absolute_error`, `max_absolute_error`: shift errors in frames.
+* `rer`: relative error reduction against a reference method.
+* `chance`: accuracy expected from uniform guessing.
+
+References
+----------
+Kim, Heo, Chung and Lee, "End-to-end lip synchronisation based on pattern classification" (2021):
+the two tolerances, 0 and 1 frame, and the relative error reduction of Tables 2 and 3. One entry
+printed there, Diag-avg at 11 frames without tolerance (31.32), does not follow from the printed
+accuracies (63.34 against 45.17 gives 33.14); the other 23 do.
+Shalev and Wolf, "End to end lip synchronization with a temporal autoencoder" (2020): shift errors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Offsets: TypeAlias = ArrayLike
+"""Offsets in frames, whole numbers; shape (n,)."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """A number of hits out of a number of questions; counts add, and divide once.
+
+    >>> sum([Count(1, 2), Count(3, 6)], Count()).fraction
+    0.5
+    """
+
+    correct: int = 0
+    total: int = 0
+
+    def __add__(self, other: Count) -> Count:
+        return Count(self.correct + other.correct, self.total + other.total)
+
+    @property
+    def fraction(self) -> float:
+        """Hits divided by questions; NaN where nothing was asked."""
+        return self.correct / self.total if self.total else math.nan
+
+
+def validate(reference: Offsets, estimate: Offsets) -> tuple[NDArray[np.float64], ...]:
+    """Check two series of offsets and return them as floats.
+
+    Parameters
+    ----------
+    reference
+        True offsets in frames; shape (n,).
+    estimate
+        Predicted offsets in frames, NaN where there is no answer; shape (n,).
+
+    Returns
+    -------
+    tuple of NDArray
+        ``reference`` and ``estimate``; float64, shape (n,).
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or are not one-dimensional, a true offset is not finite, or an offset
+        is not a whole number (usually seconds or milliseconds given for frames).
+    """
+    truth, said = (np.asarray(x, dtype=np.float64) for x in (reference, estimate))
+    if truth.ndim != 1 or truth.shape != said.shape:
+        raise ValueError(
+            f"got reference of shape {truth.shape} and estimate of shape {said.shape}, "
+            "expected two series of equal length"
+        )
+    if not np.all(np.isfinite(truth)) or np.any(np.isinf(said)):
+        raise ValueError("got an offset that is not finite; only an estimate may be NaN")
+    for name, values in (("reference", truth), ("estimate", said)):
+        known = values[~np.isnan(values)]
+        if np.any(known != np.round(known)):
+            worst = known[known != np.round(known)][0]
+            raise ValueError(
+                f"got {name} offset {worst:g}, expected whole frames; are these seconds?"
+            )
+    return truth, said
+
+
+def hits(reference: Offsets, estimate: Offsets, tolerance: int = 0) -> Count:
+    """Count the predictions within ``tolerance`` frames of the truth, bounds included.
+
+    Parameters
+    ----------
+    reference, estimate
+        True and predicted offsets in frames; shape (n,). NaN in ``estimate`` is no hit.
+    tolerance
+        Largest absolute difference that still counts, in frames.
+
+    Returns
+    -------
+    Count
+        Hits and questions.
+    """
+    truth, said = validate(reference, estimate)
+    if tolerance < 0:
+        raise ValueError(f"got {tolerance = }, expected at least 0 frames")
+    return Count(int(np.sum(np.abs(said - truth) <= tolerance)), len(truth))
+
+
+def accuracy(reference: Offsets, estimate: Offsets, tolerance: int = 0) -> float:
+    """Return the fraction of predictions within ``tolerance`` frames of the truth.
+
+    >>> accuracy([0, 3, -5, 1], [0, 4, 5, float("nan")], tolerance=1)
+    0.5
+    """
+    return hits(reference, estimate, tolerance).fraction
+
+
+def answered(reference: Offsets, estimate: Offsets) -> Count:
+    """Count the questions that got an answer, right or wrong."""
+    truth, said = validate(reference, estimate)
+    return Count(int(np.sum(~np.isnan(said))), len(truth))
+
+
+def absolute_errors(reference: Offsets, estimate: Offsets) -> NDArray[np.float64]:
+    """Return the absolute shift error of every answered question, in frames; shape (m,)."""
+    truth, said = validate(reference, estimate)
+    errors: NDArray[np.float64] = np.abs(said - truth)
+    return errors[~np.isnan(errors)]
+
+
+def mean_absolute_error(reference: Offsets, estimate: Offsets) -> float:
+    """Return the mean absolute shift error in frames; NaN where nothing was answered."""
+    errors = absolute_errors(reference, estimate)
+    return float(errors.mean()) if len(errors) else math.nan
+
+
+def median_absolute_error(reference: Offsets, estimate: Offsets) -> float:
+    """Return the median absolute shift error in frames; NaN where nothing was answered."""
+    errors = absolute_errors(reference, estimate)
+    return float(np.median(errors)) if len(errors) else math.nan
+
+
+def max_absolute_error(reference: Offsets, estimate: Offsets) -> float:
+    """Return the largest absolute shift error in frames; NaN where nothing was answered."""
+    errors = absolute_errors(reference, estimate)
+    return float(errors.max()) if len(errors) else math.nan
+
+
+def rer(accuracy: float, reference_accuracy: float) -> float:
+    """Return the relative error reduction against a reference method (Kim et al. 2021).
+
+    Parameters
+    ----------
+    accuracy, reference_accuracy
+        Fractions in [0, 1] measured on the same questions.
+
+    Returns
+    -------
+    float
+        The part of the reference's errors that is gone: 1 where none is left, 0 where nothing was
+        gained, negative where there are more. NaN where the reference makes no error.
+
+    Raises
+    ------
+    ValueError
+        If an accuracy is outside [0, 1] (usually a percentage).
+
+    >>> round(rer(0.6688, 0.4517), 4)
+    0.3959
+    """
+    for value in (accuracy, reference_accuracy):
+        if not 0 <= value <= 1:
+            raise ValueError(
+                f"got accuracy {value:g}, expected a fraction in [0, 1]; is it a percentage?"
+            )
+    error = 1 - reference_accuracy
+    return (accuracy - reference_accuracy) / error if error > 0 else math.nan
+
+
+def chance(search: int, tolerance: int = 0) -> float:
+    """Return the accuracy of guessing uniformly while the truth is uniform too.
+
+    Parameters
+    ----------
+    search
+        Both are drawn from ``-search .. search``, in frames.
+    tolerance
+        Largest absolute difference that counts as a hit, in frames.
+
+    >>> round(chance(5), 4), round(chance(5, 1), 4)
+    (0.0909, 0.2562)
+    """
+    if search < 0 or tolerance < 0:
+        raise ValueError(f"got {search = }, {tolerance = }, expected at least 0 frames")
+    offsets = np.arange(-search, search + 1)
+    return float(np.mean(np.abs(offsets[:, None] - offsets) <= tolerance))
+
+
+def evaluate(
+    reference: Offsets, estimate: Offsets, tolerances: Iterable[int] = (0, 1)
+) -> dict[str, float]:
+    """Compute every metric that needs no other method.
+
+    Parameters
+    ----------
+    reference, estimate
+        True and predicted offsets in frames; shape (n,).
+    tolerances
+        One ``accuracy@<tolerance>`` each, in frames.
+
+    Returns
+    -------
+    dict
+        Metric name -> value: accuracies as fractions, errors in frames.
+    """
+    found = {f"accuracy@{t}": accuracy(reference, estimate, t) for t in tolerances}
+    found["mean_absolute_error"] = mean_absolute_error(reference, estimate)
+    found["median_absolute_error"] = median_absolute_error(reference, estimate)
+    found["max_absolute_error"] = max_absolute_error(reference, estimate)
+    return found

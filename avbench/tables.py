@@ -1,0 +1,251 @@
+"""Tables in the papers' shape: methods down, window lengths across, one block per tolerance.
+
+A cell reads ``66.88 ± 0.35 (39.59)``: accuracy in percent, its standard deviation over the
+repeats, and in brackets the relative error reduction against the reference method in percent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from avbench.metrics.offset import chance
+from avbench.results import Score
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One accuracy, in percent."""
+
+    mean: float
+    std: float | None = None
+    rer: float | None = None
+    """Relative error reduction in percent; None for the reference itself."""
+    best: bool = False
+    """Highest of its column among the methods that do not see the truth."""
+
+    def text(self) -> str:
+        """Return the cell as the papers print it.
+
+        >>> Cell(66.88, 0.35, 39.59).text()
+        '66.88 ± 0.35 (39.59)'
+        """
+        spread = "" if self.std is None else f" ± {self.std:.2f}"
+        gain = "" if self.rer is None else f" ({self.rer:.2f})"
+        return f"{self.mean:.2f}{spread}{gain}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """The accuracies at one tolerance."""
+
+    title: str
+    rows: tuple[tuple[str, tuple[Cell | None, ...]], ...]
+    """Label of the method, and a cell per column; None where nothing was measured."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Blocks of accuracies with the notes that they cannot be read without."""
+
+    caption: str
+    columns: tuple[int, ...]
+    """Window lengths in frames."""
+    blocks: tuple[Block, ...]
+    notes: tuple[str, ...] = ()
+
+    def to_text(self) -> str:
+        """Render for a terminal: columns aligned, notes below."""
+        lines = [self.caption]
+        for block in self.blocks:
+            head = ("frames", *(str(column) for column in self.columns))
+            body = [(label, *map(_text, cells)) for label, cells in block.rows]
+            widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
+            rule = "  ".join("-" * width for width in widths)
+            lines += ["", block.title, _aligned(head, widths), rule]
+            lines += [_aligned(row, widths) for row in body]
+        lines += ["", *self.notes] if self.notes else []
+        return "\n".join(lines) + "\n"
+
+    def to_markdown(self) -> str:
+        """Render as GitHub Markdown; the best of a column is bold."""
+        lines = [f"**{_md(self.caption)}**"]
+        for block in self.blocks:
+            lines += ["", _md(block.title), ""]
+            lines += ["| frames | " + " | ".join(map(str, self.columns)) + " |"]
+            lines += ["|---|" + "---:|" * len(self.columns)]
+            for label, cells in block.rows:
+                row = [f"**{_text(c)}**" if c and c.best else _text(c) for c in cells]
+                lines.append(f"| {_md(label)} | " + " | ".join(row) + " |")
+        for note in self.notes:
+            lines += ["", _md(note)]
+        return "\n".join(lines) + "\n"
+
+    def to_latex(self) -> str:
+        """Render as a LaTeX table that needs only the booktabs package; the best is bold."""
+        width = 1 + len(self.columns)
+        lines = [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_tex(self.caption)}}}",
+            rf"\begin{{tabular}}{{l{'r' * len(self.columns)}}}",
+            r"\toprule",
+            "Frames & " + " & ".join(map(str, self.columns)) + r" \\",
+        ]
+        for block in self.blocks:
+            lines += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{{_tex(block.title)}}} \\"]
+            lines += [
+                " & ".join([_tex(label), *map(_tex_cell, cells)]) + r" \\"
+                for label, cells in block.rows
+            ]
+        lines += [r"\bottomrule", r"\end{tabular}"]
+        lines += [rf"\par\smallskip\footnotesize {_tex(note)}" for note in self.notes]
+        return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def accuracy_table(
+    scores: Iterable[Score],
+    *,
+    reference: str | None = None,
+    sees_truth: Iterable[str] = (),
+    caption: str = "",
+    notes: Sequence[str] = (),
+) -> Table:
+    """Arrange the accuracies of one task and data set as a table.
+
+    Parameters
+    ----------
+    scores
+        Rows of one task and data set; only accuracies and error reductions are used.
+    reference
+        Method that error reductions are relative to, marked in its label.
+    sees_truth
+        Methods that are shown the answer: marked, and never printed as best.
+    caption, notes
+        Printed above and below.
+
+    Returns
+    -------
+    Table
+        Methods from the weakest to the strongest by their mean exact accuracy, as papers do.
+    """
+    rows = list(scores)
+    values = {(row.method, row.window, row.metric): row for row in rows}
+    columns = tuple(sorted({row.window for row in rows}))
+    tolerances = sorted({_tolerance(r.metric) for r in rows if r.metric.startswith("accuracy@")})
+    told = set(sees_truth)
+    methods = sorted({row.method for row in rows})
+    ranked = sorted(methods, key=lambda m: (_strength(values, m, columns, tolerances), m))
+    blocks = []
+    for tolerance in tolerances:
+        cells = {m: [_cell(values, m, w, tolerance) for w in columns] for m in ranked}
+        best = [
+            max((c.mean for m in ranked if m not in told and (c := cells[m][i])), default=None)
+            for i in range(len(columns))
+        ]
+        table = tuple(
+            (
+                _label(method, reference, told),
+                tuple(
+                    c and Cell(c.mean, c.std, c.rer, method not in told and c.mean == top)
+                    for c, top in zip(cells[method], best, strict=True)
+                ),
+            )
+            for method in ranked
+        )
+        blocks.append(Block(_title(tolerance), table))
+    return Table(caption, columns, tuple(blocks), tuple(notes))
+
+
+def chance_note(search: int, tolerances: Iterable[int]) -> str:
+    """Say what guessing would score.
+
+    >>> chance_note(5, (0, 1))
+    'Chance (uniform guessing): 9.1 % exact, 25.6 % within ±1 frame.'
+    """
+    parts = [f"{100 * chance(search, t):.1f} % {_within(t)}" for t in tolerances]
+    return f"Chance (uniform guessing): {', '.join(parts)}."
+
+
+def _tolerance(metric: str) -> int:
+    return int(metric.partition("@")[2])
+
+
+def _within(tolerance: int) -> str:
+    frames = "frame" if tolerance == 1 else "frames"
+    return f"within ±{tolerance} {frames}" if tolerance else "exact"
+
+
+def _title(tolerance: int) -> str:
+    return f"Accuracy (%) {_within(tolerance) if tolerance else 'without tolerance'}"
+
+
+def _strength(
+    values: dict[tuple[str, int, str], Score],
+    method: str,
+    columns: Sequence[int],
+    tolerances: Sequence[int],
+) -> tuple[float, ...]:
+    """Mean accuracy at each tolerance, the strictest first."""
+    found = []
+    for tolerance in tolerances:
+        cells = [_cell(values, method, window, tolerance) for window in columns]
+        known = [cell.mean for cell in cells if cell]
+        found.append(sum(known) / len(known) if known else 0.0)
+    return tuple(found)
+
+
+def _cell(
+    values: dict[tuple[str, int, str], Score], method: str, window: int, tolerance: int
+) -> Cell | None:
+    row = values.get((method, window, f"accuracy@{tolerance}"))
+    if row is None or row.value is None:
+        return None
+    gain = values.get((method, window, f"rer@{tolerance}"))
+    return Cell(
+        mean=100 * row.value,
+        std=100 * row.std if row.std is not None and row.repeats > 1 else None,
+        rer=100 * gain.value if gain is not None and gain.value is not None else None,
+    )
+
+
+def _label(method: str, reference: str | None, told: set[str]) -> str:
+    marks = ["reference"] if method == reference else []
+    marks += ["sees the truth"] if method in told else []
+    return f"{method} ({', '.join(marks)})" if marks else method
+
+
+def _text(cell: Cell | None) -> str:
+    return "-" if cell is None else cell.text()
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    first, *rest = zip(row, widths, strict=True)
+    return "  ".join([first[0].ljust(first[1]), *(text.rjust(width) for text, width in rest)])
+
+
+def _md(text: str) -> str:
+    return "".join(f"\\{c}" if c in r"\`*_|<>[]" else c for c in text)
+
+
+_TEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "-": "-",
+}
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(c, c) for c in text)
+
+
+def _tex_cell(cell: Cell | None) -> str:
+    if cell is None:
+        return "--"
+    spread = "" if cell.std is None else rf" $\pm$ {cell.std:.2f}"
+    # A hyphen would be set too short for a loss against the reference.
+    gain = "" if cell.rer is None else f" ({cell.rer:.2f})".replace("-", "$-$")
+    mean = rf"\textbf{{{cell.mean:.2f}}}" if cell.best else f"{cell.mean:.2f}"
+    return f"{mean}{spread}{gain}"
