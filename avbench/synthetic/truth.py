@@ -1,0 +1,144 @@
+"""What is true of a made video, and how a truth file says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from avbench.data import JSON, FloatArray
+from avbench.synthetic.mouth import MouthCurves
+from avbench.synthetic.occluder import Occluder
+from avbench.synthetic.scene import DrawnFace
+from avbench.synthetic.voice import Phone, Voice
+from avbench.timing import FPS, SAMPLE_RATE
+
+FORMAT = "avbench-truth-1"
+"""Written into every truth file."""
+
+
+@dataclass(frozen=True, eq=False)
+class FaceTruth:
+    """One face through one shot; its arrays begin with the shot's first frame."""
+
+    identity: str
+    role: str
+    """speaking (its sound is heard), dubbed (it speaks, another sentence is heard) or silent."""
+    drawn: DrawnFace
+    mouth: MouthCurves
+    occluder: Occluder | None
+
+    def cut(self, start: int, stop: int) -> FaceTruth:
+        """Return the truth of frames [start, stop) of the shot."""
+        span = slice(start, stop)
+        drawn, mouth = self.drawn, self.mouth
+        return FaceTruth(
+            self.identity,
+            self.role,
+            DrawnFace(drawn.boxes[span], drawn.mouth_centre[span], drawn.mouth_width[span]),
+            MouthCurves(
+                mouth.opening[span],
+                mouth.width[span],
+                mouth.rounding[span],
+                mouth.tuck[span],
+                mouth.tongue[span],
+            ),
+            None if self.occluder is None else self.occluder.shifted(-start, stop - start),
+        )
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return the face as a JSON object."""
+        return {
+            "identity": self.identity,
+            "role": self.role,
+            "boxes": _rounded(self.drawn.boxes, 1),
+            "mouth_centre": _rounded(self.drawn.mouth_centre, 1),
+            "mouth_width_px": _rounded(self.drawn.mouth_width, 1),
+            "mouth": {
+                name: _rounded(getattr(self.mouth, name), 3)
+                for name in ("opening", "width", "rounding", "tuck", "tongue")
+            },
+            "occluder": None if self.occluder is None else self.occluder.to_json(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class ShotTruth:
+    """One shot: frames [start, stop) of the video."""
+
+    start: int
+    stop: int
+    kind: str
+    """speaking, dubbed, off-screen or silent."""
+    offset: int
+    """Video index - audio index in frames (positive: audio leads), the whole file's included."""
+    faces: tuple[FaceTruth, ...]
+    speaker: str | None
+    """Identity of the voice that is heard."""
+    voice: Voice | None
+    text: str | None
+    phones: tuple[Phone, ...]
+    """What is heard, in seconds from the start of the file's sound."""
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return the shot as a JSON object."""
+        return {
+            "start": self.start,
+            "stop": self.stop,
+            "kind": self.kind,
+            "offset": self.offset,
+            "speaker": self.speaker,
+            "voice": None if self.voice is None else self.voice.to_json(),
+            "text": self.text,
+            "phones": [[p.name, round(p.start_s, 4), round(p.stop_s, 4)] for p in self.phones],
+            "faces": [face.to_json() for face in self.faces],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Everything that is true of one made video."""
+
+    key: str
+    recipe: Mapping[str, JSON]
+    """The request that makes this video again: kind, pool, index, seed, preset, length, offset."""
+    num_frames: int
+    height: int
+    width: int
+    cuts: tuple[int, ...]
+    """First frame of the new shot at every hard cut."""
+    dissolves: tuple[tuple[int, int], ...]
+    """Half-open frame ranges in which one shot fades into the next."""
+    snr_db: float
+    noise: str
+    shots: tuple[ShotTruth, ...]
+
+    @property
+    def offset(self) -> int | None:
+        """The offset of the whole video in frames, or None where shots differ."""
+        offsets = {shot.offset for shot in self.shots}
+        return offsets.pop() if len(offsets) == 1 else None
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return the truth as a JSON object."""
+        return {
+            "format": FORMAT,
+            "key": self.key,
+            "recipe": dict(self.recipe),
+            "fps": FPS,
+            "sample_rate": SAMPLE_RATE,
+            "num_frames": self.num_frames,
+            "height": self.height,
+            "width": self.width,
+            "offset": self.offset,
+            "cuts": list(self.cuts),
+            "dissolves": [list(span) for span in self.dissolves],
+            "snr_db": round(self.snr_db, 3),
+            "noise": self.noise,
+            "shots": [shot.to_json() for shot in self.shots],
+        }
+
+
+def _rounded(values: FloatArray, digits: int) -> JSON:
+    return np.round(np.asarray(values, np.float64), digits).tolist()
