@@ -19,11 +19,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from avbench.data import JSON, Clip, Embeddings, FloatArray
+from avbench.data import JSON, Clip, Embeddings
 from avbench.errors import AvbenchError, DataError, UsageError
 from avbench.methods import EmbeddingMethod, Method
 from avbench.progress import track
 from avbench.results import Score, score
+from avbench.similarity import pick_offset
 from avbench.tasks import OffsetTask, Question, Refusal
 
 log = logging.getLogger(__name__)
@@ -222,22 +223,16 @@ def _compare(method: EmbeddingMethod, rows: Embeddings, questions: list[Question
                 f"compared {len(questions)} windows into scores of shape {scores.shape}, expected "
                 f"({len(questions)}, 2 * search + 1)"
             )
-        if not np.all(np.isfinite(scores)):
-            raise ValueError("compared windows into scores that are not finite")
+        # A candidate without evidence is -inf; a row must have evidence for one at least.
+        if np.any(np.isnan(scores)) or not np.all(np.isfinite(scores).any(axis=1)):
+            raise ValueError("compared windows into scores that are NaN or all infinite")
     except Exception as error:
         if len(questions) > 1:
             return [_compare(method, rows, [question])[0] for question in questions]
         return [Answer(None, None, _message(method, questions[0].key, error))]
-    return _choose(scores)
-
-
-def _choose(scores: FloatArray) -> list[Answer]:
-    """Pick the best candidate of each row; ties go to the smallest offset, then the negative."""
-    search = scores.shape[1] // 2
-    offsets = np.array(sorted(range(-search, search + 1), key=lambda k: (abs(k), k)))
-    best = offsets[np.argmax(scores[:, offsets + search], axis=1)]
-    confidence = scores.max(axis=1) - np.median(scores, axis=1)
-    return [Answer(int(k), float(c)) for k, c in zip(best, confidence, strict=True)]
+    # Scores are negated distances, so that one rule picks the answer everywhere.
+    chosen = [pick_offset(-row, len(row) // 2) for row in scores]
+    return [Answer(offset, confidence) for offset, _, confidence in chosen]
 
 
 def _predict(method: Method, window: Clip) -> Answer:

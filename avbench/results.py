@@ -89,7 +89,7 @@ def score(
     rows: list[Score] = []
     for (method, _), part in predictions.groupby(["method", "length"], sort=True):
         truth, said = _offsets(part)
-        common = {
+        common: dict[str, JSON] = {
             "method": str(method),
             "task": task.name,
             "task_version": task.version,

@@ -181,8 +181,8 @@ def rer(accuracy: float, reference_accuracy: float) -> float:
     ValueError
         If an accuracy is outside [0, 1] (usually a percentage).
 
-    >>> round(rer(0.6688, 0.4517), 4)
-    0.3959
+    >>> round(rer(0.6688, 0.4517), 3)
+    0.396
     """
     for value in (accuracy, reference_accuracy):
         if not 0 <= value <= 1:
