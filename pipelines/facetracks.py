@@ -1,0 +1,438 @@
+"""THE recipe: from one video to its facetracks.
+
+Read `process_video` from top to bottom for the steps and `FacetrackSettings` for the thresholds:
+
+1. look at every frame once: how its colours differ from the frame before, and which faces it shows;
+2. end shots at cuts, and leave the frames of dissolves out;
+3. link faces within each shot, and judge every track: long enough, large enough, seen often
+   enough, with sound;
+4. look at the frames a second time and cut the kept tracks out of them, with their sound.
+
+Nothing is lost silently. Every track that is not kept is listed with its reason, and every frame
+is either in a kept track or counted under one of `REASONS`; the sum is checked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avbench import media
+from avbench.data import JSON, FloatArray, IntArray, Shot
+from avbench.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+
+from .crops import CropJob, CropSettings, crop_squares, write_crops
+from .faces import Detections, load_detector
+from .shots import Boundaries, ShotDetector, ShotSettings
+from .tracking import LinkedFaces, TrackSettings, link, split
+
+STEP_VERSION = 1
+"""Goes up whenever the same settings may give other facetracks."""
+KEPT = "kept"
+REASONS = (
+    "no-audio",
+    "no-sound",
+    "face-too-small",
+    "too-few-detections",
+    "track-too-short",
+    "shot-too-short",
+    "transition",
+    "no-face",
+)
+"""Why a frame is in no kept track. Where several hold, the first is counted: it came furthest."""
+
+
+@dataclass(frozen=True)
+class FacetrackSettings:
+    """Every threshold between a video and its facetracks; lengths in 25 fps frames."""
+
+    detector: str = "blazeface"
+    """Name of the face detector, see `pipelines.faces`."""
+    confidence: float = 0.5
+    """Least confidence of a detection."""
+    detect_every: int = 1
+    """Faces are looked for in every n-th frame and interpolated in between."""
+    thorough_every: int = 4
+    """Of the frames looked at without finding a face, every n-th is looked at thoroughly."""
+    min_track: int = 25
+    """Shortest track: one second, about the shortest phrase in LRS2; also the shortest shot."""
+    max_track: int = 500
+    """Longer tracks are divided into equal parts, so that a clip fits into memory (75 MB)."""
+    min_face: float = 40.0
+    """Least median height of the face in pixels: its mouth is then about 14 pixels wide."""
+    min_found: float = 0.5
+    """Least share of a track's frames looked at in which the face was found."""
+    context: int = 25
+    """Frames of the source's own sound stored before and after each clip."""
+    shots: ShotSettings = field(default_factory=ShotSettings)
+    tracking: TrackSettings = field(default_factory=TrackSettings)
+    crops: CropSettings = field(default_factory=CropSettings)
+
+    def as_json(self) -> dict[str, JSON]:
+        """Return all values, with the version of the step: what the result depends on."""
+        return {"step_version": STEP_VERSION, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class UnitReport:
+    """What came of one video; every field can be written as JSON."""
+
+    video_id: str
+    source: dict[str, JSON]
+    """Facts about the file: size, rate, codecs, start times."""
+    num_frames: int
+    """Frames on the 25 fps grid."""
+    shots: list[list[int]]
+    """[start, stop) of every shot."""
+    transitions: list[list[int]]
+    """[start, stop) of every gradual change between shots."""
+    tracks: list[dict[str, JSON]]
+    """Kept: key, shot, track, start, stop, face (median height), score (mean), found (share)."""
+    rejected: list[dict[str, JSON]]
+    """Not kept: shot, start, stop, face, score, found, reason."""
+    frames: dict[str, int]
+    """"kept" and each of `REASONS` -> frames; they add up to ``num_frames``."""
+    warnings: list[str]
+    """Damage met while reading, one sentence each."""
+
+    def as_json(self) -> dict[str, JSON]:
+        """Return the report as a JSON object."""
+        return asdict(self)
+
+
+def process_video(
+    path: Path, video_id: str, out: Path, settings: FacetrackSettings | None = None
+) -> UnitReport:
+    """Find the facetracks of one video and write each as picture, sound and facts.
+
+    Parameters
+    ----------
+    path
+        The video; it is only read.
+    video_id
+        Its name, ``[a-z0-9-]``; a track's key is ``<video_id>-<shot:04d>-<track:02d>``.
+    out
+        Existing folder that receives ``<key>.mp4`` (the crop), ``<key>.flac`` (its sound with
+        ``settings.context`` frames more on either side) and ``<key>.json``.
+    settings
+        The thresholds.
+
+    Raises
+    ------
+    DataError
+        If the file is not a video that can be read.
+    MissingDependency
+        If the face detector needs a package that is not installed.
+    """
+    settings = settings or FacetrackSettings()
+    info = media.probe(path)
+    source = source_facts(info)
+
+    survey = look(path, settings, with_faces=info.audio_codec is not None)
+    shots = survey.boundaries.shots(video_id)
+
+    sound = Sound.read(path, info, survey) if info.audio_codec else Sound.none(survey)
+    kept: list[tuple[Shot, LinkedFaces]] = []
+    rejected: list[tuple[Shot, LinkedFaces, str]] = []
+    for shot in shots:
+        if len(shot) < settings.min_track:
+            continue
+        for track in link(survey.faces, shot, settings.tracking):
+            for part, reason in judge(track, sound.heard, survey.looked_at, settings):
+                if reason == KEPT:
+                    kept.append((shot, part))
+                else:
+                    rejected.append((shot, part, reason))
+
+    clips = name_tracks(video_id, kept)
+    write_clips(path, out, clips, sound, survey, source, settings)
+
+    frames = account(survey.boundaries, shots, clips, rejected, bool(info.audio_codec), settings)
+    return UnitReport(
+        video_id=video_id,
+        source=source,
+        num_frames=survey.num_frames,
+        shots=[[shot.start, shot.stop] for shot in shots],
+        transitions=[list(span) for span in survey.boundaries.transitions],
+        tracks=[clip.facts(survey.looked_at) for clip in clips],
+        rejected=[
+            {"shot": shot.index, **track_facts(track, survey.looked_at), "reason": reason}
+            for shot, track, reason in rejected
+        ],
+        frames=frames,
+        warnings=survey.warnings + sound.warnings,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What the first look at a video leaves behind: no pixels."""
+
+    pts_s: FloatArray
+    """Time in seconds of the source picture that each frame shows; shape (T,)."""
+    boundaries: Boundaries
+    faces: Mapping[int, Detections]
+    """Frame -> faces, for frames with any."""
+    looked_at: IntArray
+    """1 for the frames in which faces were looked for; shape (T,)."""
+    warnings: list[str]
+
+    @property
+    def num_frames(self) -> int:
+        """Frames on the 25 fps grid."""
+        return len(self.pts_s)
+
+
+def look(path: Path, settings: FacetrackSettings, with_faces: bool = True) -> Survey:
+    """Look at every frame of a video once for shots and faces, holding one frame at a time."""
+    detector = load_detector(settings.detector, settings.confidence) if with_faces else None
+    shots = ShotDetector(settings.shots)
+    pts: list[float] = []
+    looked_at: list[int] = []
+    faces: dict[int, Detections] = {}
+    with media.open_frames(path) as frames:
+        for frame in frames:
+            pts.append(frame.pts_s)
+            shots.push(frame.image)
+            due = detector is not None and frame.index % settings.detect_every == 0
+            looked_at.append(int(due))
+            if detector is not None and due:
+                turn = frame.index // settings.detect_every
+                found = detector(frame.image, thorough=turn % settings.thorough_every == 0)
+                if len(found):
+                    faces[frame.index] = found
+        warnings = list(frames.warnings)
+    return Survey(np.array(pts), shots.finish(), faces, np.array(looked_at, np.int64), warnings)
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """The sound of a video against its picture."""
+
+    audio: FloatArray
+    """Mono at 16 kHz; sample 0 is the instant of frame 0; shape (S,)."""
+    heard: tuple[int, int]
+    """Half-open range of frames for which the source has sound."""
+    warnings: list[str]
+
+    @classmethod
+    def read(cls, path: Path, info: media.MediaInfo, survey: Survey) -> Sound:
+        """Read the sound of a video, and where it begins and ends."""
+        warnings: list[str] = []
+        audio = media.read_audio(path, warnings=warnings)
+        late = (info.audio_start_s or 0.0) - info.video_start_s
+        # A frame that is heard in part counts: coders end sound up to a frame early.
+        start = int(np.floor(max(late, 0.0) * FPS))
+        stop = min(-(-len(audio) // SAMPLES_PER_FRAME), survey.num_frames)
+        return cls(audio, (min(start, stop), stop), warnings)
+
+    @classmethod
+    def none(cls, survey: Survey) -> Sound:
+        """Stand for the sound of a video that has none."""
+        return cls(np.zeros(0, np.float32), (0, 0), [])
+
+    def around(self, start: int, stop: int, context: int) -> tuple[FloatArray, dict[str, int]]:
+        """Cut out frames ``[start - context, stop + context)``, zeros where there is no sound.
+
+        Returns
+        -------
+        audio
+            Shape ((stop - start + 2 * context) * 640,), float32.
+        context
+            "before", "after": how many of the frames on that side are the source's own sound.
+        """
+        first = (start - context) * SAMPLES_PER_FRAME
+        last = (stop + context) * SAMPLES_PER_FRAME
+        inside = self.audio[max(first, 0) : max(last, 0)]
+        padded = np.zeros(last - first, np.float32)
+        padded[max(-first, 0) : max(-first, 0) + len(inside)] = inside
+        whole = len(self.audio) // SAMPLES_PER_FRAME
+        real = {
+            "before": int(np.clip(start - self.heard[0], 0, context)),
+            "after": int(np.clip(min(whole, self.heard[1] + context) - stop, 0, context)),
+        }
+        return padded, real
+
+
+def judge(
+    track: LinkedFaces, heard: tuple[int, int], looked_at: IntArray, settings: FacetrackSettings
+) -> Iterator[tuple[LinkedFaces, str]]:
+    """Yield the parts of a track, each with "kept" or the reason why it is not.
+
+    The parts make up the whole track: what has no sound is cut off, what is too long divided.
+    """
+    reason = KEPT
+    if len(track) < settings.min_track:
+        reason = "track-too-short"
+    elif found_share(track, looked_at) < settings.min_found:
+        reason = "too-few-detections"
+    elif face_height(track) < settings.min_face:
+        reason = "face-too-small"
+    if reason != KEPT:
+        yield track, reason
+        return
+    start = min(max(track.start, heard[0]), track.stop)
+    stop = max(min(track.stop, heard[1]), start)
+    if stop - start < settings.min_track:
+        yield track, "no-sound"
+        return
+    for edge in ((track.start, start), (stop, track.stop)):
+        if edge[0] < edge[1]:
+            yield track.part(*edge), "no-sound"
+    for part in split(track.part(start, stop), settings.max_track):
+        yield part, KEPT
+
+
+def face_height(track: LinkedFaces) -> float:
+    """Return the median height of a track's boxes in pixels."""
+    return float(np.median(track.boxes[:, 3] - track.boxes[:, 1]))
+
+
+def found_share(track: LinkedFaces, looked_at: IntArray) -> float:
+    """Return the share of the frames looked at in which the face was found."""
+    tried = int(looked_at[track.start : track.stop].sum())
+    return int(np.isfinite(track.scores).sum()) / max(tried, 1)
+
+
+def track_facts(track: LinkedFaces, looked_at: IntArray) -> dict[str, JSON]:
+    """Return what a report says about a track, kept or not."""
+    scores = track.scores[np.isfinite(track.scores)]
+    return {
+        "start": track.start,
+        "stop": track.stop,
+        "face": round(face_height(track), 1),
+        "score": round(float(scores.mean()), 3) if len(scores) else None,
+        "found": round(found_share(track, looked_at), 3),
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class NamedTrack:
+    """A kept track under its key."""
+
+    key: str
+    shot: Shot
+    index: int
+    """Number of the track within the shot, from 0."""
+    faces: LinkedFaces
+    others: int
+    """How many other kept tracks share a frame with this one."""
+
+    def facts(self, looked_at: IntArray) -> dict[str, JSON]:
+        """Return what a report says about a kept track."""
+        return {
+            "key": self.key,
+            "shot": self.shot.index,
+            "track": self.index,
+            "others": self.others,
+            **track_facts(self.faces, looked_at),
+        }
+
+
+def name_tracks(video_id: str, kept: list[tuple[Shot, LinkedFaces]]) -> list[NamedTrack]:
+    """Number the kept tracks within their shots and name them."""
+    named = []
+    counts: dict[int, int] = {}
+    for shot, track in kept:
+        index = counts.get(shot.index, 0)
+        counts[shot.index] = index + 1
+        others = sum(o.start < track.stop and track.start < o.stop for _, o in kept) - 1
+        key = f"{video_id}-{shot.index:04d}-{index:02d}"
+        named.append(NamedTrack(key, shot, index, track, others))
+    return named
+
+
+def write_clips(
+    path: Path,
+    out: Path,
+    clips: list[NamedTrack],
+    sound: Sound,
+    survey: Survey,
+    source: dict[str, JSON],
+    settings: FacetrackSettings,
+) -> None:
+    """Write picture, sound and facts of every kept track."""
+    if not clips:
+        return
+    squares = {clip.key: crop_squares(clip.faces.boxes, settings.crops) for clip in clips}
+    for clip in clips:
+        faces = clip.faces
+        audio, context = sound.around(faces.start, faces.stop, settings.context)
+        (out / f"{clip.key}.flac").write_bytes(media.encode_sound(audio))
+        facts = {
+            "key": clip.key,
+            "video_id": clip.shot.video_id,
+            **clip.facts(survey.looked_at),
+            "num_frames": len(faces),
+            "fps": FPS,
+            "sample_rate": SAMPLE_RATE,
+            "context": context,
+            "boxes": _table(faces.boxes, 2),
+            "scores": [None if np.isnan(s) else round(float(s), 4) for s in faces.scores],
+            "mouths": _table(faces.mouths, 2),
+            "squares": _table(squares[clip.key], 3),
+            "pts_s": survey.pts_s[faces.start : faces.stop].round(6).tolist(),
+            "source": source,
+        }
+        text = json.dumps(facts, sort_keys=True, allow_nan=False)
+        (out / f"{clip.key}.json").write_text(text + "\n", encoding="utf-8")
+    jobs = [CropJob(out / f"{clip.key}.mp4", clip.faces.start, squares[clip.key]) for clip in clips]
+    first, last = min(job.start for job in jobs), max(job.stop for job in jobs)
+    with media.open_frames(path, start=first, stop=last) as frames:
+        write_crops(frames, jobs, settings.crops)
+
+
+def _table(values: FloatArray, digits: int) -> list[list[float | None]]:
+    """Return an array as nested lists of rounded numbers, None for NaN."""
+    rounded = np.round(values, digits).tolist()
+    return [[None if value != value else value for value in row] for row in rounded]
+
+
+def account(
+    boundaries: Boundaries,
+    shots: list[Shot],
+    clips: list[NamedTrack],
+    rejected: list[tuple[Shot, LinkedFaces, str]],
+    has_audio: bool,
+    settings: FacetrackSettings,
+) -> dict[str, int]:
+    """Count every frame once: kept, or under the reason that came furthest.
+
+    Raises
+    ------
+    RuntimeError
+        If the counts do not add up, or a frame outside the kept tracks has no reason.
+    """
+    ranks = (KEPT, *REASONS)
+    state = np.full(boundaries.num_frames, ranks.index("no-face"))
+
+    def lower(start: int, stop: int, reason: str) -> None:
+        state[start:stop] = np.minimum(state[start:stop], ranks.index(reason))
+
+    for start, stop in boundaries.transitions:
+        lower(start, stop, "transition")
+    for shot in shots:
+        if len(shot) < settings.min_track:
+            lower(shot.start, shot.stop, "shot-too-short")
+    for _, track, reason in rejected:
+        lower(track.start, track.stop, reason)
+    if not has_audio:
+        lower(0, boundaries.num_frames, "no-audio")
+    for clip in clips:
+        lower(clip.faces.start, clip.faces.stop, KEPT)
+    counts = {name: int((state == rank).sum()) for rank, name in enumerate(ranks)}
+    if sum(counts.values()) != boundaries.num_frames:
+        raise RuntimeError(f"got {counts}, expected a sum of {boundaries.num_frames} frames")
+    return counts
+
+
+def source_facts(info: media.MediaInfo) -> dict[str, JSON]:
+    """Return what is recorded about a source file; its name, but not where it lies."""
+    facts: dict[str, Any] = asdict(info)
+    facts["path"] = info.path.name
+    return facts

@@ -1,0 +1,277 @@
+"""Shot boundaries from colour histograms of consecutive frames.
+
+A picture is cut into a grid of blocks and each block keeps one histogram per colour channel, so
+that two rooms of the same colours still differ. The distance of two pictures is a low quantile of
+the distances of their blocks: a caption, an inset or one moving person changes some blocks, a cut
+changes most of them.
+
+Conventions
+-----------
+A cut ``c`` is the first frame of the new shot. A transition ``[start, stop)`` holds the frames of
+a gradual change (dissolve, fade); they belong to no shot. Frames are those of the 25 fps grid.
+
+Scores
+------
+step
+    Distance of a frame to the one before.
+hard
+    Smallest distance between the ``flash + 1`` frames before and the ``flash + 1`` frames from
+    here on. A flash lights up for a moment and goes: some frame after it looks like one before.
+spread, blend
+    Of a window of L frames around this one: how far its ends lie apart, and how well the pictures
+    between them are weighted means of the two ends (0: exactly, as in a dissolve; 0.5 and more:
+    not at all, as for a moving camera or a hard cut).
+
+References
+----------
+Lienhart, "Reliable transition detection in videos: a survey and practitioner's guide", 2001
+(histogram differences, flashes, the linear model of a dissolve). Zhang, Kankanhalli and Smoliar,
+"Automatic partitioning of full-motion video", 1993 (comparison over a longer span).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from avbench.data import FloatArray, IntArray, Shot, UInt8Array
+
+_SIDE = 96
+"""Side in pixels of the shrunken picture whose colours are counted."""
+_THUMB = 24
+"""Side in pixels of the thumbnail on which blends are recognised."""
+
+
+@dataclass(frozen=True)
+class ShotSettings:
+    """What counts as a boundary between shots.
+
+    The defaults were chosen on 22 real files with eight known cuts, on splices of them, and on
+    rendered programmes with planted cuts, dissolves and flashes.
+    """
+
+    grid: int = 4
+    """Blocks per side of the picture."""
+    bins: int = 16
+    """Histogram bins per colour channel; divides 256."""
+    quantile: float = 0.4
+    """Which block's distance speaks for the picture: up to 60 % of it may change without a cut."""
+    threshold: float = 0.06
+    """Least hard score of a cut."""
+    contrast: float = 4.0
+    """How many times a cut's hard score exceeds the median step nearby."""
+    vicinity: int = 8
+    """Frames on either side over which that median is taken."""
+    flash: int = 2
+    """Longest flash in frames that is not a pair of cuts."""
+    spans: tuple[int, ...] = (8, 16)
+    """Lengths in frames of the windows in which dissolves are looked for; multiples of four."""
+    spread: float = 0.1
+    """Least distance between the ends of such a window."""
+    blend: float = 0.15
+    """Greatest deviation from a weighted mean inside such a window."""
+
+
+class Picture(NamedTuple):
+    """What is kept of one frame."""
+
+    histogram: FloatArray
+    """Shape (blocks, 3 * bins); each block sums to one."""
+    thumb: FloatArray
+    """Shape (24, 24, 3), 0..255."""
+
+
+@dataclass(frozen=True, eq=False)
+class ShotScores:
+    """The scores of every frame of a video; see the module for what they mean."""
+
+    step: FloatArray
+    """Shape (T,)."""
+    hard: FloatArray
+    """Shape (T,)."""
+    spread: FloatArray
+    """Shape (T, number of spans)."""
+    blend: FloatArray
+    """Shape (T, number of spans)."""
+
+
+@dataclass(frozen=True)
+class Boundaries:
+    """Where the shots of a video end."""
+
+    num_frames: int
+    cuts: tuple[int, ...]
+    """First frames of new shots, ascending."""
+    transitions: tuple[tuple[int, int], ...]
+    """Half-open frame ranges of gradual changes, ascending."""
+
+    def shots(self, video_id: str) -> list[Shot]:
+        """Return the stretches of frames between cuts and outside transitions."""
+        edges = {0, self.num_frames, *self.cuts}
+        edges.update(edge for span in self.transitions for edge in span)
+        ordered = sorted(edges)
+        gradual = {start for start, _ in self.transitions}
+        pairs = [(a, b) for a, b in pairwise(ordered) if a not in gradual]
+        return [Shot(video_id, index, a, b) for index, (a, b) in enumerate(pairs)]
+
+
+def describe(image: UInt8Array, settings: ShotSettings) -> Picture:
+    """Reduce an RGB picture of any size, shape (H, W, 3), to what shots are told apart by."""
+    small = cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    thumb = cv2.resize(small, (_THUMB, _THUMB), interpolation=cv2.INTER_AREA)
+    rows = np.arange(_SIDE) * settings.grid // _SIDE
+    block = rows[:, None] * settings.grid + rows[None, :]
+    width = 3 * settings.bins
+    place = block[..., None] * width + np.arange(3) * settings.bins
+    blocks = settings.grid**2
+    counts = np.bincount(
+        (place + small // (256 // settings.bins)).ravel(), minlength=blocks * width
+    ).reshape(blocks, width)
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return Picture(shares.astype(np.float32), thumb.astype(np.float32))
+
+
+def distance(first: FloatArray, second: FloatArray, quantile: float) -> FloatArray:
+    """Return how much of the pictures' colours differs, 0 (nothing) to 1 (everything).
+
+    Parameters
+    ----------
+    first, second
+        Block histograms; shape (..., blocks, 3 * bins), broadcast against each other.
+    quantile
+        Which of the blocks' distances is returned.
+    """
+    of_blocks = np.sort(0.5 * np.abs(first - second).sum(axis=-1), axis=-1)
+    rank = round(quantile * (of_blocks.shape[-1] - 1))
+    result: FloatArray = of_blocks[..., rank]
+    return result
+
+
+def blend_error(thumbs: FloatArray) -> float:
+    """Return how far the inner pictures of a window are from weighted means of its ends.
+
+    Parameters
+    ----------
+    thumbs
+        First end, pictures at equal steps, second end; shape (N, H, W, 3) with N > 2.
+
+    Returns
+    -------
+    float
+        Root mean square deviation of the inner pictures from the straight line between the ends,
+        relative to its length: 0 for a linear dissolve, about 0.4 for a hard cut.
+    """
+    flat = thumbs.reshape(len(thumbs), -1)
+    first, last = flat[0], flat[-1]
+    length = float(np.linalg.norm(last - first))
+    weights = np.linspace(0, 1, len(flat))[1:-1, None]
+    errors = np.linalg.norm(flat[1:-1] - first - weights * (last - first), axis=1)
+    return float(np.sqrt(np.mean(errors**2))) / max(length, 1e-6)
+
+
+class ShotDetector:
+    """Takes the pictures of a video in order and says where its shots end.
+
+    Keeps the scores of all frames and the descriptions of the last few.
+    """
+
+    def __init__(self, settings: ShotSettings | None = None) -> None:
+        self.settings = settings or ShotSettings()
+        self._recent: deque[Picture] = deque(
+            maxlen=max(2 * self.settings.flash + 2, max(self.settings.spans, default=0) + 1)
+        )
+        self._step: list[float] = []
+        self._hard: list[float] = []
+        self._spread: list[list[float]] = []
+        self._blend: list[list[float]] = []
+
+    def push(self, image: UInt8Array) -> None:
+        """Take the next picture; RGB, shape (H, W, 3)."""
+        settings = self.settings
+        self._recent.append(describe(image, settings))
+        now = len(self._step)
+        self._step.append(self._distance(-2, -1) if now else 0.0)
+        self._hard.append(self._step[-1])
+        self._spread.append([0.0] * len(settings.spans))
+        self._blend.append([1.0] * len(settings.spans))
+        # The frame whose surroundings are complete only now.
+        for centre in range(max(now - settings.flash, 1), now + 1):
+            self._settle_hard(now, centre)
+        for column, span in enumerate(settings.spans):
+            if now >= span:
+                centre = now - span // 2
+                self._spread[centre][column] = self._distance(-1 - span, -1)
+                steps = range(-1 - span, 0, span // 4)
+                thumbs = np.stack([self._recent[step].thumb for step in steps])
+                self._blend[centre][column] = blend_error(thumbs)
+
+    def scores(self) -> ShotScores:
+        """Return the scores of all frames so far."""
+        spans = len(self.settings.spans)
+        return ShotScores(
+            step=np.array(self._step),
+            hard=np.array(self._hard),
+            spread=np.array(self._spread).reshape(-1, spans),
+            blend=np.array(self._blend).reshape(-1, spans),
+        )
+
+    def finish(self) -> Boundaries:
+        """Return the boundaries of the frames so far."""
+        return find_boundaries(self.scores(), self.settings)
+
+    def _distance(self, first: int, second: int) -> float:
+        one, two = self._recent[first].histogram, self._recent[second].histogram
+        return float(distance(one, two, self.settings.quantile))
+
+    def _settle_hard(self, now: int, centre: int) -> None:
+        """Compare the newest frame with those before ``centre``, in the flash-proof score."""
+        back = range(centre - 1, max(centre - 2 - self.settings.flash, -1), -1)
+        before = np.stack([self._recent[frame - now - 1].histogram for frame in back])
+        nearest = distance(before, self._recent[-1].histogram, self.settings.quantile).min()
+        self._hard[centre] = min(self._hard[centre], float(nearest))
+
+
+def find_boundaries(scores: ShotScores, settings: ShotSettings) -> Boundaries:
+    """Decide from the scores of all frames where the shots end."""
+    transitions = find_transitions(scores, settings)
+    taken = {frame for start, stop in transitions for frame in range(start, stop + 1)}
+    cuts = tuple(int(cut) for cut in find_cuts(scores, settings) if int(cut) not in taken)
+    return Boundaries(len(scores.step), cuts, transitions)
+
+
+def find_cuts(scores: ShotScores, settings: ShotSettings) -> IntArray:
+    """Return the first frames of shots that begin with a hard cut; shape (cuts,)."""
+    hard, reach = scores.hard, settings.flash + 1
+    loud = np.flatnonzero(hard > settings.threshold)
+    cuts = []
+    for frame in loud:
+        around = np.r_[
+            scores.step[max(frame - settings.vicinity, 1) : frame],
+            scores.step[frame + 1 : frame + 1 + settings.vicinity],
+        ]
+        calm = float(np.median(around)) if len(around) else 0.0
+        # Steps of a still picture are zero; 0.005 is the noise of coding.
+        if hard[frame] < settings.contrast * (calm + 0.005):
+            continue
+        peak = hard[max(frame - reach, 0) : frame + reach + 1]
+        if hard[frame] >= peak.max():
+            cuts.append(frame)
+    return np.array(cuts, np.int64)
+
+
+def find_transitions(scores: ShotScores, settings: ShotSettings) -> tuple[tuple[int, int], ...]:
+    """Return the frame ranges of gradual changes: windows that blend, joined where they touch."""
+    inside = np.zeros(len(scores.step), bool)
+    for column, span in enumerate(settings.spans):
+        blends = (scores.spread[:, column] > settings.spread) & (
+            scores.blend[:, column] < settings.blend
+        )
+        for centre in np.flatnonzero(blends):
+            inside[centre - span // 2 + 1 : centre + span // 2] = True
+    edges = np.flatnonzero(np.diff(np.r_[False, inside, False].astype(np.int8)))
+    return tuple((int(a), int(b)) for a, b in edges.reshape(-1, 2))
