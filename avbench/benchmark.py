@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, MutableMapping, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import asdict, astuple, dataclass
 from itertools import groupby
 from time import perf_counter
 from typing import NamedTuple
@@ -65,6 +65,24 @@ class Outcome:
         """Method -> message -> number of questions it failed on."""
         failed = self.predictions.dropna(subset=["failure"])
         return {str(m): Counter(part["failure"]) for m, part in failed.groupby("method")}
+
+    def describe(self, block: Mapping[str, JSON]) -> dict[str, JSON]:
+        """Complete the block of a run (see `avbench.results`) with what was found out."""
+        failures = self.failures
+        return {
+            **block,
+            "clips": self.num_clips,
+            "questions_sha256": self.questions_sha256,
+            "refusals": [asdict(refusal) for refusal in self.refusals],
+            "methods": {
+                name: {
+                    **facts,
+                    "seconds": round(self.seconds[name], 3),
+                    "failures": dict(failures.get(name, {})),
+                }
+                for name, facts in block["methods"].items()
+            },
+        }
 
 
 def evaluate(

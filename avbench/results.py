@@ -24,6 +24,7 @@ import pandas as pd
 import avbench
 from avbench.data import JSON
 from avbench.errors import DataError
+from avbench.methods import Method
 from avbench.metrics import offset as metrics
 from avbench.shards import write_atomic, write_json
 from avbench.tasks import OffsetTask
@@ -240,9 +241,31 @@ def environment(threads: int | None = None) -> dict[str, JSON]:
     }
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, as hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def identify(method: Method, checkpoint: Path | None = None) -> dict[str, JSON]:
+    """Say which method this is, down to the hash of its parameters.
+
+    Parameters
+    ----------
+    method
+        Ready to predict.
+    checkpoint
+        The file that it was loaded from, where not the shipped one.
+
+    Returns
+    -------
+    dict
+        Its class, whether it is shown the truth, the identity of its embeddings, and where its
+        parameters come from with their SHA-256 (None for a method without).
+    """
+    shipped = Path(avbench.__file__).parent / "checkpoints" / f"{method.name}.safetensors"
+    source = checkpoint or (shipped if shipped.is_file() else None)
+    return {
+        "class": f"{type(method).__module__}:{type(method).__qualname__}",
+        "sees_truth": bool(getattr(method, "sees_truth", False)),
+        "extractor": getattr(method, "extractor", None),
+        "checkpoint": source and ("given" if checkpoint else "shipped"),
+        "checkpoint_sha256": source and hashlib.sha256(source.read_bytes()).hexdigest(),
+    }
 
 
 def _version(package: str) -> str | None:

@@ -6,11 +6,12 @@ repeats, and in brackets the relative error reduction against the reference meth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from avbench.data import JSON
 from avbench.metrics.offset import chance
-from avbench.results import Score
+from avbench.results import Run, Score
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,95 @@ def accuracy_table(
         )
         blocks.append(Block(_title(tolerance), table))
     return Table(caption, columns, tuple(blocks), tuple(notes))
+
+
+def run_table(run: Run) -> Table:
+    """Arrange a run's accuracies, with every note that its numbers cannot be read without."""
+    block = run.block
+    task, methods = block["task"], block["methods"]
+    told = [name for name, facts in methods.items() if facts["sees_truth"]]
+    where = f"{block['dataset']}, split {block['split']}"
+    return accuracy_table(
+        run.scores,
+        reference=block["reference"],
+        sees_truth=told,
+        caption=f"Offset of short windows, {task['protocol']} v{task['version']}, on {where}",
+        notes=[
+            _asked_note(run),
+            _reference_note(block["reference"]),
+            chance_note(task["search"], task["tolerances"]),
+            *_refusal_notes(block),
+            *_failure_notes(run),
+            *_origin_notes(block),
+        ],
+    )
+
+
+def _asked_note(run: Run) -> str:
+    task, block = run.block["task"], run.block
+    sizes = {row.window: row.n for row in run.scores}
+    each = sorted(set(sizes.values()))
+    count = f"{each[0]}" if len(each) == 1 else f"{each[0]} to {each[-1]}"
+    limited = f" (the first {block['limit']})" if block["limit"] else ""
+    return (
+        f"{count} questions a cell: {_plural(block['clips'], 'clip')}{limited}, "
+        f"{_plural(task['windows_per_clip'], 'window')} each, "
+        f"{_plural(task['repeats'], 'repeat')}, seed {task['seed']}. ± is the standard deviation "
+        "over the repeats: what other draws would change, not what other clips would."
+    )
+
+
+def _reference_note(reference: str | None) -> str:
+    if reference is None:
+        return "No error reductions: no reference method was measured."
+    return (
+        f"In brackets: relative error reduction in % against {reference} (negative: more errors)."
+    )
+
+
+def _refusal_notes(block: Mapping[str, JSON]) -> list[str]:
+    refusals = block["refusals"]
+    if not refusals:
+        return []
+    keys = list(dict.fromkeys(refusal["key"] for refusal in refusals))
+    named = [f"{r['key']} ({r['reason']})" for r in refusals[:3]]
+    more = ", ..." if len(refusals) > len(named) else ""
+    return [
+        f"Not asked at every length: {len(keys)} of {_plural(block['clips'], 'clip')}, listed in "
+        f"run.json: {', '.join(named)}{more}."
+    ]
+
+
+def _failure_notes(run: Run) -> list[str]:
+    notes = []
+    for name, facts in run.block["methods"].items():
+        if failures := facts["failures"]:
+            asked = sum({row.window: row.n for row in run.scores if row.method == name}.values())
+            message = max(failures, key=lambda text: (failures[text], text))
+            notes.append(
+                f"{name} failed on {sum(failures.values())} of {asked} questions, counted as "
+                f"wrong; most often: {message}"
+            )
+    return notes
+
+
+def _origin_notes(block: Mapping[str, JSON]) -> list[str]:
+    shipped = [n for n, facts in block["methods"].items() if facts["checkpoint"] == "shipped"]
+    if block["synthetic"]:
+        return [
+            "Drawn faces and synthetic speech: never compare these numbers with numbers on LRS2 "
+            "or any other recordings."
+        ]
+    if shipped:
+        return [
+            f"The shipped checkpoints ({', '.join(shipped)}) were trained on drawn faces alone; "
+            "train your own before you compare with published numbers."
+        ]
+    return []
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def chance_note(search: int, tolerances: Iterable[int]) -> str:

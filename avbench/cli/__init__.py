@@ -38,8 +38,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"avbench.cli.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
-        return command
+        return _with_breaks(module.command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -56,6 +55,15 @@ class _LazyGroup(click.Group):
             ctx.exit(130)
 
 
+def _with_breaks(command: click.Command) -> click.Command:
+    r"""Let ``\b`` in raw docstrings mean to click what it means in others: keep these lines."""
+    if command.help:
+        command.help = command.help.replace("\\b\n", "\b\n")
+    for nested in getattr(command, "commands", {}).values():
+        _with_breaks(nested)
+    return command
+
+
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="avbench")
 def main() -> None:
@@ -68,6 +76,8 @@ def main() -> None:
       avbench run --method sync-e2e --shards demo/shards --out demo/results
     """
 
+
+_with_breaks(main)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -36,6 +36,7 @@ def test_help_is_light_and_shows_the_way(arguments: list[str]) -> None:
     assert not loaded(code).intersection(HEAVY)
     text = python(code + "; print(text)")
     assert "avbench " in text
+    assert "\\b" not in text
     if len(arguments) > 1:
         assert "Examples:" in text
 
