@@ -15,12 +15,17 @@ from av.video.frame import VideoFrame
 
 from avbench.data import UInt8Array
 from avbench.errors import DataError
-from avbench.media import source as src
-from avbench.media.probe import SLACK_S, MediaInfo, describe, no_picture, quarter_turns
+from avbench.media.packets import Damage, decode_pictures, time_of
+from avbench.media.probe import SLACK_S, MediaInfo, describe, no_picture, orientation
+from avbench.media.source import name_of, open_source
 from avbench.timing import FPS
 
 LONGEST_GAP_S = 60
 """Longest time in seconds for which one picture is believed to stand."""
+_SHORTFALL = 2
+"""Grid frames missing at the end that are reported where the picture's own length is declared."""
+_VAGUE_SHORTFALL = FPS
+"""The same where only the length of the whole file is declared, sound included."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,20 +69,21 @@ class FrameStream:
     def __init__(self, path: Path, *, start: int = 0, stop: int | None = None) -> None:
         if start < 0 or (stop is not None and stop < start):
             raise ValueError(f"got {start = }, {stop = }, expected 0 <= start <= stop")
-        self._damage = src.Damage()
+        self._damage = Damage()
         self._range = start, stop
         self.lost_frames = 0
-        path = Path(path)
         with ExitStack() as stack:
-            container = stack.enter_context(src.open_input(path))
-            stream = src.picture_stream(container, str(path))
-            pictures = _pictures(src.decode(container, [stream], self._damage))
+            source = stack.enter_context(open_source(Path(path)))
+            stream = source.picture
+            pictures = decode_pictures(source, self._damage)
             first = next(pictures, None)
             if first is None:
-                raise no_picture(path)
-            self.info = describe(path, container, stream, first)
+                raise no_picture(source.name)
+            self.info = describe(Path(path), source, first)
+            exact = source.exact_duration is not None
+            self._shortfall = _SHORTFALL if exact else _VAGUE_SHORTFALL
             self._nominal = 1 / Fraction(stream.average_rate or stream.guessed_rate or FPS)
-            self._frames = self._run(chain([first], pictures))
+            self._frames = self._run(first, pictures)
             self._stack = stack.pop_all()
 
     @property
@@ -107,29 +113,33 @@ class FrameStream:
         self._frames.close()
         self._stack.close()
 
-    def _run(self, pictures: Iterable[VideoFrame]) -> Generator[Frame, None, None]:
+    def _run(self, first: VideoFrame, others: Iterable[VideoFrame]) -> Generator[Frame, None, None]:
         """Convert the grid frames of the wanted range to RGB and settle the account at the end."""
         start, stop = self._range
-        shape = self.info.height, self.info.width
+        turn = orientation(first)
+        size = first.width, first.height
         shown: VideoFrame | None = None
         image = np.zeros((0, 0, 3), np.uint8)
         count = 0
-        for index, picture, time in _on_grid(pictures, self._nominal, self._damage):
+        for index, picture, time in on_grid(chain([first], others), self._nominal, self._damage):
             if stop is not None and index >= stop:
                 return
             count = index + 1
             if index < start:
                 continue
             if picture is shown:
-                image = image.copy()
+                image = image.copy()  # whoever paints on one frame must not paint on the next
             else:
-                shown, image = picture, _upright(picture, shape, self._damage)
+                shown, image = picture, _rgb(picture, size, self._damage)
+                if any(turn):
+                    image = turn.apply(image)
             yield Frame(index, float(time), image, bool(picture.is_corrupt))
-        self.lost_frames = max(self.info.num_frames - count, 0)
-        if self.lost_frames > 1:
+        missing = self.info.num_frames - count
+        if missing >= self._shortfall:
+            self.lost_frames = missing
             self._damage.notes.append(
                 f"the picture stops after {count / FPS:.2f} s of the declared "
-                f"{self.info.duration_s:.2f} s ({self.lost_frames} frames lost)"
+                f"{self.info.duration_s:.2f} s ({missing} frames lost)"
             )
 
 
@@ -165,48 +175,59 @@ def read_video(source: Path | bytes) -> UInt8Array:
     DataError
         If it is not a video, or any of it is damaged.
     """
-    name = src.name_of(source)
-    damage = src.Damage()
-    with src.open_input(source) as container:
-        stream = src.picture_stream(container, name)
-        images = [_rgb(picture) for picture in _pictures(src.decode(container, [stream], damage))]
-    if damage.sentences() or not images:
+    pictures, _ = stored_pictures(source)
+    return np.stack([_rgb(picture) for picture in pictures])
+
+
+def stored_pictures(source: Path | bytes) -> tuple[list[VideoFrame], Fraction]:
+    """Decode every picture of a stored clip as it is coded (YUV); also give its frame rate.
+
+    Raises
+    ------
+    DataError
+        If it is not a video, or any of it is damaged.
+    """
+    damage = Damage()
+    with open_source(source) as opened:
+        rate = opened.picture.average_rate or Fraction(FPS)
+        pictures = list(decode_pictures(opened, damage))
+    damage.concealed = sum(bool(picture.is_corrupt) for picture in pictures)
+    if damage.sentences() or not pictures:
         why = "; ".join(damage.sentences()) or "no picture decodes"
-        raise DataError(f"{name}: is damaged ({why}); build this clip again.")
-    return np.stack(images)
+        raise DataError(f"{name_of(source)}: is damaged ({why}); build this clip again.")
+    return pictures, rate
 
 
-def _pictures(frames: Iterable[object]) -> Iterator[VideoFrame]:
-    """Keep the video frames."""
-    return (frame for frame in frames if isinstance(frame, VideoFrame))
-
-
-def _on_grid(
-    pictures: Iterable[VideoFrame], nominal: Fraction, damage: src.Damage
+def on_grid(
+    pictures: Iterable[VideoFrame], nominal: Fraction, damage: Damage
 ) -> Iterator[tuple[int, VideoFrame, Fraction]]:
     """Yield grid index, nearest picture and its time; a tie goes to the earlier picture.
 
-    All times are exact fractions of a second, so that no rate drifts.
+    Times are exact fractions of a second, so that no frame rate drifts.
+
+    Parameters
+    ----------
+    pictures
+        Decoded pictures in the order of presentation.
+    nominal
+        Seconds that a picture lasts where the source does not say.
+    damage
+        Receives the pictures that are damaged or out of order.
     """
     index = 0
     held: VideoFrame | None = None
     zero = time = Fraction(0)
     for picture in pictures:
         damage.concealed += bool(picture.is_corrupt)
-        stamp = src.time_of(picture)
-        now = time + nominal if stamp is None else stamp
+        stamp = time_of(picture)
         if held is None:
-            held, zero, time = picture, now, now
+            held, zero = picture, stamp or Fraction(0)
+            time = zero
             continue
-        if now <= time:
+        now = time + nominal if stamp is None else stamp
+        if not 0 < now - time <= LONGEST_GAP_S:
             damage.disordered += 1
             continue
-        if now - time > LONGEST_GAP_S:
-            damage.notes.append(
-                f"the clock jumps from {float(time):.2f} s to {float(now):.2f} s; "
-                "the rest is left out"
-            )
-            break
         while 2 * (zero + Fraction(index, FPS)) <= time + now:
             yield index, held, time
             index += 1
@@ -221,13 +242,14 @@ def _on_grid(
         index += 1
 
 
-def _rgb(picture: VideoFrame) -> UInt8Array:
-    """Convert a picture as stored to RGB, in this thread."""
-    image: UInt8Array = picture.to_ndarray(format="rgb24", threads=1).astype(np.uint8, copy=False)
-    return image
-
-
-def _upright(picture: VideoFrame, shape: tuple[int, int], damage: src.Damage) -> UInt8Array:
-    """Convert a picture to RGB, turn it upright, and keep the size of the first picture."""
-    turns = quarter_turns(picture)
-    return np.ascontiguousarray(np.rot90(_rgb(picture), turns)) if turns else _rgb(picture)
+def _rgb(
+    picture: VideoFrame, size: tuple[int, int] | None = None, damage: Damage | None = None
+) -> UInt8Array:
+    """Convert a picture as stored to RGB in this thread, scaled where its size is not ``size``."""
+    if size is None or size == (picture.width, picture.height):
+        image = picture.to_ndarray(format="rgb24", threads=1)
+    else:
+        image = picture.to_ndarray(format="rgb24", width=size[0], height=size[1], threads=1)
+        if damage is not None:
+            damage.resized += 1
+    return image.astype(np.uint8, copy=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,6 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.codec.context import Flags
 from av.container import OutputContainer
-from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from avbench.data import FloatArray, IntArray, UInt8Array
 from avbench.errors import DataError, UsageError
-from avbench.media import source as src
+from avbench.media.decode import stored_pictures
+from avbench.media.source import name_of
 from avbench.timing import FPS, SAMPLE_RATE
 
 CONTAINERS = {
@@ -35,7 +36,6 @@ CONTAINERS = {
     ".mov": "mov",
     ".mkv": "matroska",
     ".avi": "avi",
-    ".mpg": "mpeg",
     ".ts": "mpegts",
 }
 """File suffix -> container that `write_video` can write."""
@@ -43,6 +43,20 @@ _EXACT_SOUND = ("flac", "pcm_s16le")
 _X264_FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")
 _MPEG_RANGE = 1
 _BT601 = 6
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How x264 is to encode."""
+
+    crf: int = 18
+    preset: str = "veryfast"
+    lossless: bool = False
+
+    def options(self) -> dict[str, str]:
+        """Return the options of the encoder."""
+        quality = {"qp": "0"} if self.lossless else {"crf": str(self.crf)}
+        return {**quality, "preset": self.preset, "threads": "1"}
 
 
 class VideoWriter:
@@ -78,7 +92,7 @@ class VideoWriter:
         self._path = Path(path)
         self._part = self._path.with_name(self._path.name + ".part")
         self._container = _create(self._part, CONTAINERS.get(self._path.suffix, "mp4"))
-        self._video = _Pictures(self._container, crf, preset, lossless, fps)
+        self._video = _Pictures(self._container, Quality(crf, preset, lossless), fps)
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -145,7 +159,7 @@ def write_video(
     part = path.with_name(path.name + ".part")
     try:
         with _create(part, CONTAINERS[path.suffix.lower()]) as container:
-            video = _Pictures(container, crf, preset, False, fps)
+            video = _Pictures(container, Quality(crf, preset), fps)
             sound = None if audio is None else _Sound(container, audio, audio_codec, sample_rate)
             for index, image in enumerate(frames):
                 video.write(image)
@@ -193,28 +207,21 @@ def reorder_video(source: bytes | Path, indices: IntArray) -> bytes:
     ValueError
         If an index lies outside the clip.
     """
-    name = src.name_of(source)
-    damage = src.Damage()
-    with src.open_input(source) as container:
-        stream = src.picture_stream(container, name)
-        context, rate = stream.codec_context, stream.average_rate or Fraction(FPS)
-        pictures = [f for f in src.decode(container, [stream], damage) if isinstance(f, VideoFrame)]
-        if damage.sentences() or not pictures:
-            why = "; ".join(damage.sentences()) or "no picture decodes"
-            raise DataError(f"{name}: is damaged ({why}); build this clip again.")
-        if context.pix_fmt not in _X264_FORMATS:
-            raise DataError(
-                f"{name}: its pixel format {context.pix_fmt} cannot be kept exactly; "
-                f"store it as one of {', '.join(_X264_FORMATS)}."
-            )
-        if len(indices) == 0 or min(indices) < 0 or max(indices) >= len(pictures):
-            raise ValueError(f"got indices outside [0, {len(pictures)}), or none")
-        held = io.BytesIO()
-        with _create(held, "mp4") as out:
-            video = _Pictures(out, 0, "veryfast", True, rate, like=context)
-            for index in indices:
-                video.write_stored(pictures[int(index)])
-            video.finish()
+    pictures, rate = stored_pictures(source)
+    like = pictures[0]
+    if like.format.name not in _X264_FORMATS:
+        raise DataError(
+            f"{name_of(source)}: its pixel format {like.format.name} cannot be kept exactly; "
+            f"store it as one of {', '.join(_X264_FORMATS)}."
+        )
+    if len(indices) == 0 or min(indices) < 0 or max(indices) >= len(pictures):
+        raise ValueError(f"got indices outside [0, {len(pictures)}), or none")
+    held = io.BytesIO()
+    with _create(held, "mp4") as container:
+        video = _Pictures(container, Quality(lossless=True), rate, like)
+        for index in indices:
+            video.write_stored(pictures[int(index)])
+        video.finish()
     return held.getvalue()
 
 
@@ -235,23 +242,20 @@ class _Pictures:
     def __init__(
         self,
         container: OutputContainer,
-        crf: int,
-        preset: str,
-        lossless: bool,
+        quality: Quality,
         fps: Fraction,
-        like: VideoCodecContext | None = None,
+        like: VideoFrame | None = None,
     ) -> None:
-        quality = {"qp": "0"} if lossless else {"crf": str(crf)}
-        stream = container.add_stream(
-            "libx264", rate=fps, options={**quality, "preset": preset, "threads": "1"}
-        )
+        # AVI stores no presentation times, so that pictures must be coded as they are shown.
+        order = {"bf": "0"} if container.format.name == "avi" else {}
+        stream = container.add_stream("libx264", rate=fps, options={**quality.options(), **order})
         assert isinstance(stream, VideoStream)
         self._container, self._stream = container, stream
         context = stream.codec_context
         context.thread_count = 1
         context.flags |= Flags.bitexact
         context.time_base = 1 / Fraction(fps)
-        context.pix_fmt = "yuv420p" if like is None else like.pix_fmt
+        context.pix_fmt = "yuv420p" if like is None else like.format.name
         context.color_range = _MPEG_RANGE if like is None else like.color_range
         context.colorspace = _BT601 if like is None else like.colorspace
         if like is not None:

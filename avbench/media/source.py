@@ -8,20 +8,19 @@ spent on it.
 from __future__ import annotations
 
 import io
+import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.stream import Disposition, Stream
-from av.video.frame import VideoFrame
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from avbench.errors import DataError
@@ -49,8 +48,68 @@ def name_of(source: Path | bytes) -> str:
     return "clip in memory" if isinstance(source, bytes) else str(source)
 
 
+@dataclass(frozen=True)
+class Source:
+    """An opened input and the streams of it that are meant."""
+
+    name: str
+    """What to call it in a message."""
+    container: InputContainer
+    picture_or_none: VideoStream | None
+    """The moving picture, if any; `picture` says why there is none."""
+    sound: AudioStream | None
+    """The sound that belongs to the picture, if any."""
+
+    @property
+    def format(self) -> str:
+        """Name of the container format."""
+        return self.container.format.name
+
+    @property
+    def picture(self) -> VideoStream:
+        """The moving picture; DataError where there is none or its header is absurd."""
+        if self.picture_or_none is None:
+            if self.format.endswith(_STILLS):
+                raise DataError(
+                    f"{self.name}: is a still picture ({self.format}); name a video file."
+                )
+            held = "sound but no picture" if self.sound else "no picture that can be decoded"
+            raise DataError(f"{self.name}: holds {held}; name a file with a video stream.")
+        context = self.picture_or_none.codec_context
+        check_size(context.width, context.height, self.name)
+        duration = self.duration
+        if duration is not None and duration > MAX_DURATION_S:
+            raise DataError(
+                f"{self.name}: declares a duration of {float(duration) / 3600:.0f} hours, more "
+                f"than {MAX_DURATION_S // 3600}; split the video or repair its header."
+            )
+        return self.picture_or_none
+
+    @property
+    def duration(self) -> Fraction | None:
+        """Duration in seconds that the file declares for its picture, None where it does not."""
+        exact = self.exact_duration
+        if exact is not None or not self.container.duration or self.container.duration < 0:
+            return exact
+        whole = Fraction(self.container.duration, av.time_base)
+        begin = Fraction(self.container.start_time or 0, av.time_base)
+        stream = self.picture_or_none
+        if stream is not None and stream.start_time is not None and stream.time_base is not None:
+            whole -= max(stream.start_time * stream.time_base - begin, Fraction(0))
+        tagged = None if stream is None else _tagged_duration(stream)
+        return max(whole if tagged is None else min(whole, tagged), Fraction(0))
+
+    @property
+    def exact_duration(self) -> Fraction | None:
+        """Duration in seconds that the file declares for the picture stream by itself."""
+        stream = self.picture_or_none
+        if stream is None or stream.time_base is None or not stream.duration:
+            return None
+        return stream.duration * stream.time_base if stream.duration > 0 else None
+
+
 @contextmanager
-def open_input(source: Path | bytes) -> Iterator[InputContainer]:
+def open_source(source: Path | bytes) -> Iterator[Source]:
     """Open a media file, or one held in memory, for reading.
 
     Raises
@@ -59,6 +118,7 @@ def open_input(source: Path | bytes) -> Iterator[InputContainer]:
         If it is missing, empty, not a regular file, or in none of the known formats.
     """
     name = name_of(source)
+    options = {"format_whitelist": FORMATS, "max_pixels": str(MAX_PIXELS)}
     target: str | io.BytesIO
     if isinstance(source, bytes):
         if not source:
@@ -68,15 +128,13 @@ def open_input(source: Path | bytes) -> Iterator[InputContainer]:
         _check_file(source)
         # The prefix keeps a name with a colon or a percent sign from being read as a URL.
         target = f"file:{source.absolute()}"
-    options = {"format_whitelist": FORMATS, "max_pixels": str(MAX_PIXELS)}
-    if not isinstance(source, bytes):
         options["protocol_whitelist"] = "file"
     try:
         container = av.open(target, "r", options=options, metadata_errors="replace")
     except (FFmpegError, ValueError, OverflowError) as error:
         raise DataError(f"{name}: {_why_unreadable(error)}") from error
     with container:
-        yield container
+        yield Source(name, container, _find_picture(container), _find_sound(container))
 
 
 def _check_file(path: Path) -> None:
@@ -109,44 +167,42 @@ def _why_unreadable(error: Exception) -> str:
     return f"is not a video file that can be read ({reason}); convert it to MP4 or remove it."
 
 
-def picture_stream(container: InputContainer, name: str) -> VideoStream:
-    """Return the moving-picture stream, set to decode in one thread.
-
-    Raises
-    ------
-    DataError
-        If there is none, no decoder for it, or its declared size or duration is absurd.
-    """
-    kind = container.format.name
-    if kind.endswith(_STILLS):
-        raise DataError(f"{name}: is a still picture ({kind}); name a video file.")
-    videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+def _find_picture(container: InputContainer) -> VideoStream | None:
+    """Return the best moving-picture stream, set to decode in one thread."""
+    if container.format.name.endswith(_STILLS):
+        return None
+    videos = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None
+    ]
     if not videos:
-        held = "sound but no picture" if container.streams.audio else "neither picture nor sound"
-        raise DataError(f"{name}: holds {held}; name a file with a video stream.")
+        return None
     best = container.streams.best("video")
-    stream = best if isinstance(best, VideoStream) and best in videos else videos[0]
-    context = stream.codec_context
-    if context is None:
-        raise DataError(f"{name}: its video codec has no decoder here; convert it to H.264.")
-    check_size(context.width, context.height, name)
-    check_duration(declared_duration(container, stream), name)
-    context.thread_type = "NONE"
-    context.thread_count = 1
-    return stream
-
-
-def sound_stream(container: InputContainer) -> AudioStream | None:
-    """Return the sound stream that belongs to the picture, or None where there is none."""
-    if not container.streams.audio:
-        return None
-    best = container.streams.best("audio")
-    stream = best if isinstance(best, AudioStream) else container.streams.audio[0]
-    if stream.codec_context is None:
-        return None
+    stream = next((video for video in videos if video is best), videos[0])
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     stream.codec_context.thread_type = "NONE"
     stream.codec_context.thread_count = 1
     return stream
+
+
+def _find_sound(container: InputContainer) -> AudioStream | None:
+    """Return the best sound stream, set to decode in one thread."""
+    best = container.streams.best("audio") if container.streams.audio else None
+    if not isinstance(best, AudioStream) or best.codec_context is None:
+        return None
+    best.codec_context.thread_type = "NONE"
+    best.codec_context.thread_count = 1
+    return best
+
+
+def _tagged_duration(stream: VideoStream) -> Fraction | None:
+    """Return the duration in seconds that Matroska writers leave in a tag of the stream."""
+    match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if match is None:
+        return None
+    hours, minutes, seconds = match.groups()
+    return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
 
 
 def check_size(width: int, height: int, name: str) -> None:
@@ -161,72 +217,3 @@ def check_size(width: int, height: int, name: str) -> None:
             f"{name}: declares pictures of {width}x{height} pixels, more than {MAX_SIDE} a side or "
             f"{MAX_PIXELS // 10**6} million in all; scale the video down or repair its header."
         )
-
-
-def check_duration(seconds: Fraction | None, name: str) -> None:
-    """Raise DataError where a declared duration is too long to be meant."""
-    if seconds is not None and seconds > MAX_DURATION_S:
-        raise DataError(
-            f"{name}: declares a duration of {float(seconds) / 3600:.0f} hours, more than "
-            f"{MAX_DURATION_S // 3600}; split the video or repair its header."
-        )
-
-
-def declared_duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """Return the duration in seconds that the file declares for its picture, if any."""
-    if stream.duration is not None and stream.time_base is not None and stream.duration > 0:
-        return stream.duration * stream.time_base
-    if container.duration is not None and container.duration > 0:
-        begin = (container.start_time or 0) / Fraction(av.time_base)
-        late = Fraction(0)
-        if stream.start_time is not None and stream.time_base is not None:
-            late = max(late, stream.start_time * stream.time_base - begin)
-        return max(container.duration / Fraction(av.time_base) - late, Fraction(0))
-    return None
-
-
-@dataclass
-class Damage:
-    """What was wrong with an input, collected while it is read."""
-
-    packets: int = 0
-    """Packets that did not decode."""
-    concealed: int = 0
-    """Pictures that the decoder flagged as damaged."""
-    disordered: int = 0
-    """Pictures left out because their time does not lie after the one before."""
-    notes: list[str] = field(default_factory=list)
-    """Everything else, one sentence each."""
-
-    def sentences(self) -> list[str]:
-        """Return one sentence per kind of damage."""
-        counted = (
-            (self.packets, "packet(s) did not decode"),
-            (self.concealed, "picture(s) decoded with concealed damage"),
-            (self.disordered, "picture(s) left out because their times run backwards"),
-        )
-        return [f"{count} {what}" for count, what in counted if count] + self.notes
-
-
-def decode(
-    container: InputContainer, streams: Sequence[Stream], damage: Damage
-) -> Iterator[VideoFrame | AudioFrame]:
-    """Yield every frame of ``streams`` that decodes; what does not is noted in ``damage``."""
-    try:
-        for packet in container.demux(streams):
-            try:
-                frames = packet.decode()
-            except (FFmpegError, ValueError):
-                damage.packets += 1
-                continue
-            yield from (f for f in frames if isinstance(f, VideoFrame | AudioFrame))
-    except FFmpegError as error:
-        damage.notes.append(f"reading stopped early ({error.strerror or 'unknown error'})")
-
-
-def time_of(frame: VideoFrame | AudioFrame) -> Fraction | None:
-    """Return a frame's presentation time in seconds, or None where it carries none."""
-    stamp = frame.pts if frame.pts is not None else frame.dts
-    if stamp is None or frame.time_base is None:
-        return None
-    return stamp * frame.time_base
