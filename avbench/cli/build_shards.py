@@ -1,0 +1,172 @@
+"""``avbench build-shards``: videos to facetracks to shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+NOTHING_USABLE = 3
+"""Exit code where no file gave a clip."""
+
+
+def _settings(
+    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    pairs = {}
+    for value in values:
+        name, found, text = value.partition("=")
+        if not (found and name and text):
+            raise click.BadParameter(f"got '{value}', expected NAME=VALUE", ctx, param)
+        pairs[name.strip()] = text.strip()
+    return pairs
+
+
+@click.command("build-shards")
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the set.")
+@click.option("--dataset", default="faces", show_default=True, help="Name of the set.")
+@click.option(
+    "--split",
+    default="80/10/10",
+    show_default=True,
+    help="Percent for train/val/test, or the name of one of them for everything. Whole sources "
+    "are drawn by a hash of their name and the seed, so the shares hold on average and a source "
+    "never moves when others come or go.",
+)
+@click.option(
+    "--split-by",
+    type=click.Choice(["video", "folder"]),
+    default="video",
+    show_default=True,
+    help="What stays together: one file, or all files of a folder (one speaker, one programme).",
+)
+@click.option("--seed", default=0, show_default=True, help="For the split and the faults.")
+@click.option("--limit", type=int, help="Use the first so many videos only.")
+@click.option("--detector", default="blazeface", show_default=True, help="Face detector.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_settings,
+    help="Any threshold of the facetrack step, such as min_face=64 or crops.crf=20; repeat for "
+    "more. A wrong name lists the right ones.",
+)
+@click.option(
+    "--sync",
+    type=click.Choice(["off", "record", "filter"]),
+    default="record",
+    show_default=True,
+    help="Measure offset and confidence of every clip with SyncNet and record them, or also "
+    "reject clips that miss the thresholds. The shipped net was trained on drawn faces and judges "
+    "drawn faces; for photographed ones pass a --checkpoint trained on such.",
+)
+@click.option(
+    "--min-confidence", default=0.1, show_default=True, help="With --sync filter: least confidence."
+)
+@click.option(
+    "--max-sync-offset",
+    default=3,
+    show_default=True,
+    help="With --sync filter: largest measured offset, in frames of 40 ms.",
+)
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    help="SyncNet from 'avbench train'; the shipped one where not given.",
+)
+@click.option(
+    "--distort",
+    type=click.Choice(["none", "global", "drop-duplicate"]),
+    default="none",
+    show_default=True,
+    help="Synthetic fault of every clip, drawn from the seed and its key.",
+)
+@click.option(
+    "--max-offset",
+    default=15,
+    show_default=True,
+    help="Largest synthetic offset or displacement in frames, 5 to 25.",
+)
+@click.option(
+    "--law",
+    type=click.Choice(["symmetric", "tae2020"]),
+    default="symmetric",
+    show_default=True,
+    help="Law of drops and duplicates: without drift on average, or that of the 2020 paper's code.",
+)
+@click.option("--shard-clips", default=1000, show_default=True, help="Most clips in a shard.")
+@click.option("--shard-mb", default=256, show_default=True, help="Most MiB in a shard.")
+@click.option(
+    "--engine",
+    type=click.Choice(["ray", "local"]),
+    default="ray",
+    show_default=True,
+    help="Ray survives files that hang or crash the decoder; local is this one process, for a "
+    "debugger and for small sets. The shards are the same.",
+)
+@click.option("--workers", type=int, help="Videos at a time; one less than CPUs if not given.")
+@click.option(
+    "--ray-address",
+    default="local",
+    show_default=True,
+    help="Join a running cluster that sees the same paths.",
+)
+@click.option(
+    "--time-limit",
+    default=600.0,
+    show_default=True,
+    help="Seconds granted to every video, on top of ten times its length.",
+)
+@click.option(
+    "--retry/--no-retry", default=True, show_default=True, help="Try earlier failures again."
+)
+@click.option(
+    "--keep-work/--no-keep-work",
+    default=True,
+    show_default=True,
+    help="Keep OUT/work, which makes other settings on the same videos cheap.",
+)
+@click.option("--plan", is_flag=True, help="Say what would run, and stop.")
+@click.option(
+    "--pipeline", default="facetracks", show_default=True, help="Name of an installed pipeline."
+)
+def command(
+    sources: tuple[Path, ...], out: Path, pipeline: str, detector: str, **options: Any
+) -> None:
+    r"""Turn video files, and folders of them, into face clips in WebDataset shards.
+
+    Sources are only read. Every file ends in a shard or in OUT/ledger.parquet with a reason; one
+    bad file never ends the run. Run the same command again after an interruption and it goes on;
+    change an option and only what depends on it is redone. The shards have the same bytes
+    whatever the engine and the number of workers.
+
+    Exit code 0 even where some files were rejected, 3 where none was usable.
+
+    \b
+    Examples:
+      avbench build-shards videos/ --out shards --workers 8
+      avbench build-shards a.mp4 b.mov --out shards --split test --engine local
+      avbench build-shards videos/ --out shards --sync filter --min-confidence 0.2
+      avbench build-shards videos/ --out faulty --distort global --max-offset 20
+      avbench build-shards videos/ --out shards --set min_face=64 --plan
+
+    \b
+    Read the result:
+      avbench inspect shards
+      python -c "from avbench.shards import read_clips; from pathlib import Path; \
+    print(next(read_clips(Path('shards'))))"
+    """
+    from avbench import plugins
+
+    build = plugins.load(plugins.PIPELINES, pipeline)
+    options["settings"] = {"detector": detector, **options["settings"]}
+    report = build(sources, out, **options)
+    for line in report.lines():
+        click.echo(line)
+    empty = report.nothing_usable()
+    if empty:
+        click.echo(f"avbench: {empty}", err=True)
+        raise click.exceptions.Exit(NOTHING_USABLE)

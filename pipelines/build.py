@@ -1,0 +1,435 @@
+"""Videos to shards: the three phases of ``avbench build-shards``, each reading only files.
+
+1. facetracks: one unit per video, from decode to face crops (`pipelines.facetracks`).
+2. sync: score every clip, decide which to keep (`pipelines.sync`).
+3. pack: choose splits, draw faults, write shards in key order (`pipelines.pack`).
+
+Phases leave their results under ``OUT/work`` by the digest of what they depend on, so a run that
+was killed goes on where it stopped, and changed settings or files redo only what they touch.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from avbench import progress, shards
+from avbench.data import JSON
+from avbench.errors import UsageError
+
+from . import card, ledger, pack, sync, units
+from .engine import Engine, Function, Job, open_engine
+from .facetracks import process_video
+from .ledger import Row
+from .options import BuildOptions
+from .pack import Packed
+from .units import Process, Source
+
+FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build came to."""
+
+    out: Path
+    rows: Sequence[Row]
+    shards: Sequence[shards.ShardInfo]
+    up_to_date: bool = False
+    """Nothing had to be done."""
+    planned: Sequence[str] = ()
+    """What would be done, where that was the question."""
+
+    @property
+    def clips(self) -> int:
+        """Clips in shards."""
+        return sum(info.samples for info in self.shards)
+
+    def lines(self) -> list[str]:
+        """Return the summary as lines of text."""
+        if self.planned:
+            return list(self.planned)
+        lines = ledger.rejections(self.rows)
+        if any(row.status == FAILED for row in self.rows):
+            lines.append(f"the stacks of failures are in {self.out / 'work' / FAILED}")
+        lines += ledger.funnel(self.rows)
+        lines += card.split_lines(self.shards)
+        if self.shards:
+            lines.append(f"shards, dataset.json, ledger.parquet and README.md are in {self.out}")
+        return lines
+
+    def nothing_usable(self) -> str:
+        """Say in one sentence why there are no clips; empty where there are some."""
+        if self.shards or self.planned:
+            return ""
+        tried = [row for row in self.rows if row.status != "skipped"]
+        if not tried:
+            return "no video among the sources; give a video, or a folder that holds some"
+        return (
+            f"none of {len(tried)} videos gave a clip (the first, {tried[0].path}: "
+            f"{tried[0].reason}); every reason is in {self.out / 'ledger.parquet'}"
+        )
+
+
+@dataclass
+class _Video:
+    """One input file on its way through the phases."""
+
+    source: Source
+    row: Row
+    mark: Sequence[int] = ()
+    """Size and time of change of the file."""
+    facetracks: Path = field(default_factory=Path)
+    """Folder of its clips."""
+    frames: Mapping[str, int] = field(default_factory=dict)
+    """Frames in no facetrack, by reason."""
+    tracks: Sequence[Mapping[str, JSON]] = ()
+    scores: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)
+    decisions: dict[str, str] = field(default_factory=dict)
+    """Reason for leaving a facetrack out, by key."""
+    prepared: Path = field(default_factory=Path)
+    split: str = ""
+
+    @property
+    def keys(self) -> list[str]:
+        """Facetracks that are still in, in key order."""
+        return sorted(t["key"] for t in self.tracks if t["key"] not in self.decisions)
+
+    def close(self, state: str, step: str, reason: str, attempts: int) -> None:
+        """End its way here, with nothing kept."""
+        self.decisions = {track["key"]: f"{step}: {state}" for track in self.tracks}
+        self.settle()
+        self.row = replace(self.row, status=state, step=step, reason=reason, attempts=attempts)
+
+    def settle(self) -> None:
+        """Account for its frames."""
+        self.row = ledger.account(self.row, self.frames, self.tracks, self.decisions, self.split)
+
+
+def build(
+    sources: Sequence[Path],
+    out: Path,
+    *,
+    plan: bool = False,
+    process: Process = process_video,
+    **options: Any,
+) -> BuildReport:
+    """Build a shard set from video files and folders.
+
+    Parameters
+    ----------
+    sources
+        Files and folders; they are only read.
+    out
+        Where the set goes, with everything needed to go on after an interruption.
+    plan
+        Only say what would be done.
+    process
+        The facetrack step.
+    options
+        Fields of `BuildOptions`.
+
+    Returns
+    -------
+    BuildReport
+        One row per input file, and the shards.
+
+    Raises
+    ------
+    UsageError
+        If an option or source makes no sense, or another build is writing to ``out``.
+    """
+    out = Path(out).expanduser().absolute()
+    builder = _Builder(sources, out, BuildOptions(**options), process)
+    if plan:
+        return BuildReport(out, [], [], planned=builder.plan())
+    builder.work.mkdir(parents=True, exist_ok=True)
+    with _locked(builder.work / "lock"):
+        return builder.run()
+
+
+class _Builder:
+    """The state of one build."""
+
+    def __init__(
+        self, sources: Sequence[Path], out: Path, options: BuildOptions, process: Process
+    ) -> None:
+        self.sources, self.out, self.options = sources, out, options
+        self.work = out / "work"
+        self.settings = options.facetrack_settings()
+        self.sync = options.sync_settings()
+        self.distortion = options.distortion()
+        self.shares = pack.parse_split(options.split)
+        self.process = process
+        self.checkpoint = (
+            "" if self.sync.mode == "off" else sync.checkpoint_digest(self.sync.checkpoint)
+        )
+
+    def run(self) -> BuildReport:
+        """Go through the phases."""
+        for folder in ("facetracks", "sync", "packed"):
+            units.sweep(self.work / folder)
+        videos = self._inputs()
+        done = self._finished(videos)
+        if done is not None:
+            return done
+        active = [video for video in videos if not video.row.status]
+        settings = self.options.engine_settings()
+        with open_engine(settings, self.work / "stacks") as engine:
+            self._facetracks(engine, active)
+            self._score(engine, active)
+            self._prepare(engine, active)
+        rows = [video.row for video in videos]
+        ledger.check(rows)
+        return self._write(videos, rows)
+
+    def plan(self) -> list[str]:
+        """Say what would run."""
+        videos = self._inputs()
+        active = [video for video in videos if not video.row.status]
+        skipped = len(videos) - len(active)
+        lines = [f"{len(videos)} files: {len(active)} videos, {skipped} passed over or rejected"]
+        if self._finished(videos) is not None:
+            return [*lines, f"nothing to do: {self.out} is up to date"]
+        folders = [self._facetrack_folder(video) for video in active]
+        done = [units.read_receipt(folder) is not None for folder in folders]
+        scored = 0
+        for video, folder, ready in zip(active, folders, done, strict=True):
+            video.facetracks = folder
+            scored += ready and self._scores_folder(video).is_dir()
+        lines.append(f"facetracks: {sum(done)} done, {len(done) - sum(done)} to do")
+        if self.sync.mode != "off":
+            lines.append(f"sync: {scored} done, at most {len(done) - scored} to do")
+        lines.append("pack: shards will be written")
+        return lines
+
+    def _inputs(self) -> list[_Video]:
+        """Find and name the inputs, and close those that are not worth trying."""
+        found = units.discover(self.sources, exclude=self.out)
+        cache = self.work / "hashes.json" if self.work.is_dir() else None
+        hashes = units.Hashes(cache)
+        videos, seen = [], dict[str, Source]()
+        for source in units.identify(found, hashes, self.options.limit):
+            row = Row(source.root, source.relative, "", video_id=source.video_id)
+            video = _Video(source, replace(row, sha256=source.sha256))
+            twin = seen.setdefault(source.sha256, source) if source.sha256 else source
+            if source.skip:
+                state = "rejected" if source.unreadable else "skipped"
+                video.close(state, "discover", source.skip, 0)
+            elif twin is not source:
+                reason = f"the same bytes as {twin.root}/{twin.relative}"
+                video.close("rejected", "discover", reason, 0)
+            else:
+                video.mark = units.mark_of(source.path)
+            videos.append(video)
+        return videos
+
+    def _facetrack_folder(self, video: _Video) -> Path:
+        source, settings = video.source, self.settings.as_json()
+        digest = units.digest_of("facetracks", source.video_id, source.sha256, settings)
+        return self.work / "facetracks" / f"{source.video_id}-{digest}"
+
+    def _scores_folder(self, video: _Video) -> Path:
+        return sync.scores_folder(
+            self.work, video.source.video_id, video.facetracks.name, self.checkpoint
+        )
+
+    def _facetracks(self, engine: Engine, videos: Sequence[_Video]) -> None:
+        jobs = []
+        for video in videos:
+            video.facetracks = self._facetrack_folder(video)
+            source = video.source
+            payload = {
+                "path": str(source.path),
+                "relative": source.relative,
+                "video_id": source.video_id,
+                "mark": video.mark,
+                "time_limit": self.options.time_limit,
+            }
+            jobs.append((video, video.facetracks, payload))
+        function = partial(units.facetrack_unit, self.process, self.settings)
+        for video, receipt in self._phase(engine, "facetracks", function, jobs):
+            if "rejected" in receipt:
+                video.close("rejected", "facetracks", receipt["rejected"], video.row.attempts)
+                continue
+            report = receipt["report"]
+            frames = dict(report["frames"])
+            frames.pop("kept")
+            video.frames = {reason: count for reason, count in frames.items() if count}
+            video.tracks = sorted(report["tracks"], key=lambda track: str(track["key"]))
+            video.row = replace(video.row, frames=report["num_frames"])
+            video.split = pack.split_of(
+                self.options.seed, self.options.group_of(video.source), self.shares
+            )
+            if not video.tracks:
+                video.settle()
+
+    def _score(self, engine: Engine, videos: Sequence[_Video]) -> None:
+        if self.sync.mode == "off":
+            return
+        path = self.sync.checkpoint
+        jobs = []
+        for video in videos:
+            payload = {
+                "facetracks": str(video.facetracks),
+                "keys": video.keys,
+                "checkpoint": None if path is None else str(path.absolute()),
+            }
+            if not video.row.status:
+                jobs.append((video, self._scores_folder(video), payload))
+        for video, receipt in self._phase(engine, "sync", sync.score_unit, jobs):
+            video.scores = receipt["scores"]
+            for key, score in video.scores.items():
+                reason = sync.decide(score, self.sync)
+                if reason:
+                    video.decisions[key] = reason
+            if not video.keys:
+                video.settle()
+
+    def _prepare(self, engine: Engine, videos: Sequence[_Video]) -> None:
+        jobs = []
+        for video in videos:
+            payload = {
+                "facetracks": str(video.facetracks),
+                "keys": video.keys,
+                "seed": self.options.seed,
+                "distortion": asdict(self.distortion),
+            }
+            video.prepared = pack.prepared_folder(
+                self.work, video.source.video_id, {**payload, "facetracks": video.facetracks.name}
+            )
+            if not video.row.status:
+                jobs.append((video, video.prepared, payload))
+        for video, _ in self._phase(engine, "pack", pack.prepare_unit, jobs):
+            video.settle()
+
+    def _phase(
+        self,
+        engine: Engine,
+        step: str,
+        function: Function,
+        jobs: Sequence[tuple[_Video, Path, Mapping[str, JSON]]],
+    ) -> list[tuple[_Video, Mapping[str, JSON]]]:
+        """Run what is not done yet; close what failed, return the rest with their receipts."""
+        (self.work / step).mkdir(exist_ok=True)
+        todo: dict[str, tuple[_Video, Path, Job]] = {}
+        for video, folder, payload in jobs:
+            past = self._failures(folder)
+            if units.read_receipt(folder) is not None:
+                continue
+            if past and not self.options.retry:
+                video.close(FAILED, step, past["reason"], past["attempts"])
+                continue
+            job = Job(folder.name, {**payload, "folder": str(folder)})
+            todo[job.name] = (video, folder, job)
+        outcomes = engine.map(function, [job for _, _, job in todo.values()])
+        for outcome in progress.track(outcomes, step, len(todo), "video"):
+            video, folder, _ = todo[outcome.job.name]
+            lost = outcome.attempts - (outcome.status == "done")
+            attempts = self._remember(folder, lost, outcome.reason, outcome.trace)
+            if outcome.status != "done":
+                video.close(outcome.status, step, outcome.reason, attempts)
+        result: list[tuple[_Video, Mapping[str, JSON]]] = []
+        for video, folder, _ in jobs:
+            receipt = units.read_receipt(folder)
+            if receipt is not None:
+                lost = self._failures(folder).get("attempts", 0)
+                video.row = replace(video.row, attempts=max(video.row.attempts, 1 + lost))
+                result.append((video, receipt))
+        return result
+
+    def _failures(self, folder: Path) -> Mapping[str, JSON]:
+        """Return how often this result failed to come about, and why the last time."""
+        return units.read_json(self._note(folder)) or {}
+
+    def _remember(self, folder: Path, lost: int, reason: str, trace: str) -> int:
+        attempts = int(self._failures(folder).get("attempts", 0)) + lost
+        if lost:
+            note = self._note(folder)
+            note.parent.mkdir(exist_ok=True)
+            shards.write_json(note, {"attempts": attempts, "reason": reason, "trace": trace})
+        return attempts
+
+    def _note(self, folder: Path) -> Path:
+        return self.work / FAILED / f"{folder.parent.name}-{folder.name}.json"
+
+    def _recipe(self, videos: Sequence[_Video]) -> dict[str, JSON]:
+        """Return everything the shards depend on, and nothing else."""
+        recipe = {
+            **self.options.recipe(),
+            "sync_version": sync.SYNC_VERSION,
+            "sync_checkpoint": self.checkpoint,
+            "pack_version": pack.PACK_VERSION,
+        }
+        inputs = [video.source.as_json() for video in videos]
+        return {**recipe, "fingerprint": units.digest_of(recipe, inputs)}
+
+    def _finished(self, videos: Sequence[_Video]) -> BuildReport | None:
+        """Return the report of an earlier build that made the very same set, if it is there."""
+        manifest = units.read_json(self.out / shards.MANIFEST) or {}
+        mark = manifest.get("recipe", {}).get("fingerprint")
+        if mark != self._recipe(videos)["fingerprint"]:
+            return None
+        found = shards.open_set(self.out).shards
+        sizes = [units.size_of(self.out / info.name) for info in found]
+        whole = sizes == [info.bytes for info in found]
+        rows = ledger.read(self.out)
+        if not whole or (self.options.retry and any(row.status == FAILED for row in rows)):
+            return None
+        return BuildReport(self.out, rows, found, up_to_date=True)
+
+    def _write(self, videos: Sequence[_Video], rows: Sequence[Row]) -> BuildReport:
+        """Write shards, ledger and card, and the manifest last."""
+        options = self.options
+        clips = [
+            Packed(
+                key=key,
+                split=video.split,
+                facetracks=video.facetracks,
+                prepared=video.prepared,
+                source={
+                    "source": video.source.root,
+                    "path": video.source.relative,
+                    "sha256": video.source.sha256,
+                },
+                sync=video.scores.get(key, {"note": "not scored"}),
+            )
+            for video in videos
+            for key in video.keys
+        ]
+        pack.clear(self.out, options.dataset)
+        ledger.write(rows, self.out)
+        written = pack.write_shards(
+            clips,
+            self.out,
+            options.dataset,
+            max_count=options.shard_clips,
+            max_bytes=options.shard_mb * 2**20,
+        )
+        if written:
+            recipe = self._recipe(videos)
+            card.write(self.out, recipe, written, rows)
+            shards.finish_set(self.out, written, {**recipe, "files": ledger.counts(rows)})
+        if not options.keep_work and not any(row.status == FAILED for row in rows):
+            shutil.rmtree(self.work)
+        return BuildReport(self.out, rows, written)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of an output folder; the system lets go of it however the process ends."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(
+                f"another build is writing to {path.parents[1]}; wait for it, or choose another "
+                "--out"
+            ) from None
+        yield

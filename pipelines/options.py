@@ -1,0 +1,158 @@
+"""Every choice of a build, with its default, its check and what it means for the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar, cast, get_args
+
+import avbench
+from avbench import media
+from avbench.data import JSON
+from avbench.distort import Law
+from avbench.errors import UnknownName, UsageError
+from avbench.timing import FPS
+
+from .engine import EngineSettings
+from .facetracks import FacetrackSettings
+from .pack import Distortion, GroupBy, Kind
+from .sync import Mode, SyncSettings
+from .units import Source, slug
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What to build and how; those from ``engine`` on cannot change the result."""
+
+    dataset: str = "faces"
+    split: str = "80/10/10"
+    split_by: GroupBy = "video"
+    """What stays together in one split."""
+    seed: int = 0
+    limit: int | None = None
+    """Use the first so many videos only."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Thresholds of the facetrack step by dotted name."""
+    sync: Mode = "record"
+    min_confidence: float = SyncSettings.min_confidence
+    max_sync_offset: int = SyncSettings.max_offset
+    checkpoint: Path | None = None
+    distort: Kind = "none"
+    max_offset: int = Distortion.max_offset
+    law: Law = "symmetric"
+    shard_clips: int = 1000
+    shard_mb: int = 256
+    engine: str = "ray"
+    workers: int | None = None
+    ray_address: str = "local"
+    time_limit: float = EngineSettings.time_limit_s
+    """Seconds granted to every video, on top of ten times its length."""
+    retry: bool = True
+    """Try again what failed in an earlier run."""
+    keep_work: bool = True
+
+    def __post_init__(self) -> None:
+        if not slug(self.dataset + ".") == self.dataset or len(self.dataset) > 40:
+            raise UsageError(
+                f"got --dataset '{self.dataset}', expected at most 40 of a-z, 0-9 and single '-'"
+            )
+        if self.split_by not in get_args(GroupBy):
+            raise UnknownName("split group", self.split_by, get_args(GroupBy))
+        for name in ("limit", "shard_clips", "shard_mb"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"got --{name.replace('_', '-')} {value}, expected at least 1")
+
+    def facetrack_settings(self) -> FacetrackSettings:
+        """Return the thresholds of the facetrack step."""
+        return override(FacetrackSettings(), self.settings)
+
+    def sync_settings(self) -> SyncSettings:
+        """Return what to measure and what a clip must reach."""
+        return SyncSettings(self.sync, self.min_confidence, self.max_sync_offset, self.checkpoint)
+
+    def distortion(self) -> Distortion:
+        """Return the synthetic fault."""
+        return Distortion(self.distort, self.max_offset, self.law)
+
+    def engine_settings(self) -> EngineSettings:
+        """Return where and how units run."""
+        return EngineSettings(self.engine, self.workers, self.ray_address, self.time_limit)
+
+    def group_of(self, source: Source) -> str:
+        """Return the name of what stays together in one split."""
+        if self.split_by == "video":
+            return source.video_id
+        return f"{source.root}/{source.relative}".rpartition("/")[0]
+
+    def recipe(self) -> dict[str, JSON]:
+        """Return everything that the shards depend on, apart from the inputs."""
+        recipe: dict[str, JSON] = {
+            "dataset": self.dataset,
+            "avbench": avbench.__version__,
+            "decoder": media.decoder_versions(),
+            "fps": FPS,
+            "facetracks": self.facetrack_settings().as_json(),
+            "split": {"shares": self.split, "by": self.split_by, "seed": self.seed},
+            "distortion": {"kind": self.distort, "seed": self.seed},
+            "sync": {"mode": self.sync},
+            "shard": {"clips": self.shard_clips, "mb": self.shard_mb},
+        }
+        if self.distort != "none":
+            recipe["distortion"]["max_offset"] = self.max_offset
+        if self.distort == "drop-duplicate":
+            recipe["distortion"]["law"] = self.law
+        if self.sync == "filter":
+            recipe["sync"]["min_confidence"] = self.min_confidence
+            recipe["sync"]["max_offset"] = self.max_sync_offset
+        return recipe
+
+
+def override(settings: T, values: Mapping[str, str]) -> T:
+    """Return nested settings with some replaced, by dotted name.
+
+    Parameters
+    ----------
+    settings
+        A frozen dataclass of numbers, strings and further such dataclasses.
+    values
+        ``{"min_face": "64", "tracking.iou": "0.4"}``; each takes the type of what it replaces.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such setting.
+    UsageError
+        If a value is not of the right type.
+    """
+    for name, text in values.items():
+        head, _, rest = name.partition(".")
+        known = {f.name for f in fields(cast("Any", settings))}
+        if head not in known:
+            raise UnknownName("setting", name, known)
+        old = getattr(settings, head)
+        if is_dataclass(old):
+            new = override(old, {rest: text})
+        elif rest:
+            raise UnknownName("setting", name, known)
+        else:
+            new = _parse(name, text, old)
+        try:
+            settings = cast("T", replace(cast("Any", settings), **{head: new}))
+        except ValueError as error:
+            raise UsageError(f"setting {name}={text}: {error}") from error
+    return settings
+
+
+def _parse(name: str, text: str, old: Any) -> Any:
+    try:
+        if isinstance(old, bool):
+            return {"true": True, "false": False}[text.lower()]
+        return type(old)(text)
+    except (ValueError, KeyError):
+        raise UsageError(
+            f"got {name}={text}, expected a value like {old!r} ({type(old).__name__})"
+        ) from None

@@ -1,0 +1,311 @@
+"""Clips to shards: choose the split, draw the fault, write in key order.
+
+Everything here is a function of (seed, key) and of what lies on disk, so the shards have the same
+bytes whatever the engine, the number of workers, or the number of times a run was killed.
+
+A clip is stored by the facetrack step as a picture file and its sound with some frames of the
+source's own sound before and after (the context). A constant offset is then a matter of taking
+the sound from elsewhere: the picture keeps its bytes, and no sample is invented.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+
+from avbench import media, progress
+from avbench.data import JSON, Alignment, FloatArray, IntArray
+from avbench.distort import Law, alignment_of, draw_offset, drop_duplicate, rng_for
+from avbench.errors import UnknownName, UsageError
+from avbench.shards import MANIFEST, Sample, ShardInfo, ShardWriter, write_atomic, write_json
+from avbench.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, describe_offset, offset_to_ms
+
+from .units import digest_of, publish, staging
+
+PACK_VERSION = 1
+"""Bumped when the same facetracks and settings would give other bytes."""
+SPLITS = ("train", "val", "test")
+MIN_FRAMES = 25
+"""A clip is never cut below this many frames to make room for an offset."""
+
+Kind = Literal["none", "global", "drop-duplicate"]
+GroupBy = Literal["video", "folder"]
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """Which synthetic fault every clip gets."""
+
+    kind: Kind = "none"
+    max_offset: int = 15
+    """Largest offset, or running displacement, in frames."""
+    law: Law = "symmetric"
+    """Law of drops and duplicates."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise UnknownName("distortion", self.kind, get_args(Kind))
+        if self.law not in get_args(Law):
+            raise UnknownName("law", self.law, get_args(Law))
+        if not 5 <= self.max_offset <= 25:
+            raise UsageError(f"got --max-offset {self.max_offset}, expected 5 to 25 frames")
+
+
+class Cut(NamedTuple):
+    """A clip with its fault, as indices: what to show, and which sound to play from where."""
+
+    shown: IntArray
+    """Source frame at each position; shape (T',)."""
+    sound_start: int
+    """Source frame at which the sound starts; may lie in the context, below 0."""
+    alignment: Alignment
+    detail: dict[str, JSON]
+    """The fault in numbers."""
+
+
+def parse_split(text: str) -> dict[str, float]:
+    """Read ``80/10/10`` (train/val/test in percent) or the name of one split for everything.
+
+    >>> parse_split("80/10/10")
+    {'train': 0.8, 'val': 0.1, 'test': 0.1}
+    >>> parse_split("test")
+    {'test': 1.0}
+    """
+    if text in SPLITS:
+        return {text: 1.0}
+    try:
+        shares = [float(part) for part in text.split("/")]
+    except ValueError:
+        shares = []
+    if len(shares) != len(SPLITS) or min(shares) < 0 or abs(sum(shares) - 100) > 1e-6:
+        raise UsageError(
+            f"got --split '{text}', expected train/val/test in percent that sum to 100, such as "
+            f"80/10/10, or one of {', '.join(SPLITS)}"
+        )
+    return {name: share / 100 for name, share in zip(SPLITS, shares, strict=True) if share}
+
+
+def split_of(seed: int, group: str, shares: Mapping[str, float]) -> str:
+    """Choose the split of a group of clips that must stay together, from (seed, group) alone.
+
+    Adding or removing other groups never moves it; the shares hold on average only.
+    """
+    digest = hashlib.sha256(f"split\x1f{seed}\x1f{group}".encode()).digest()
+    point, edge = int.from_bytes(digest[:8], "big") / 2**64, 0.0
+    for name, share in shares.items():
+        edge += share
+        if point < edge:
+            return name
+    return list(shares)[-1]
+
+
+def cut_clip(
+    num_frames: int, before: int, after: int, distortion: Distortion, rng: np.random.Generator
+) -> Cut:
+    """Draw the fault of one clip.
+
+    Parameters
+    ----------
+    num_frames
+        Frames of the undamaged clip.
+    before, after
+        Frames of the source's own sound that exist around it.
+    distortion
+        What to draw.
+    rng
+        Source of randomness.
+
+    Notes
+    -----
+    The law of the offset does not depend on where the clip lies in its source: where an offset
+    needs sound that does not exist, the clip is cut to the frames for which it does. Silence in
+    its place would give the offset away.
+    """
+    everything = np.arange(num_frames, dtype=np.int64)
+    if distortion.kind == "drop-duplicate":
+        shown = drop_duplicate(num_frames, rng=rng, law=distortion.law, limit=distortion.max_offset)
+        detail: dict[str, JSON] = {"law": distortion.law, "shown": shown.tolist()}
+        return Cut(shown, 0, alignment_of(shown), detail)
+    offset = 0
+    if distortion.kind == "global":
+        limit = min(distortion.max_offset, max(0, num_frames - MIN_FRAMES))
+        offset = draw_offset(rng, limit)
+    start = max(0, -offset - before)
+    stop = num_frames - max(0, offset - after)
+    shown = everything[start:stop]
+    detail = {} if distortion.kind == "none" else {"frames_cut": [start, num_frames - stop]}
+    return Cut(shown, start + offset, Alignment.from_offset(offset, len(shown)), detail)
+
+
+def prepare_unit(payload: Mapping[str, JSON]) -> JSON:
+    """Write the faulty clips of one video: sound, truth and, where it changed, picture.
+
+    Parameters
+    ----------
+    payload
+        ``facetracks`` (folder of the unit), ``folder`` (where the result goes), ``keys``,
+        ``seed`` and ``distortion``.
+    """
+    tracks, folder = Path(payload["facetracks"]), Path(payload["folder"])
+    distortion = Distortion(**payload["distortion"])
+    with staging(folder) as part:
+        for key in payload["keys"]:
+            _prepare_clip(tracks, key, part, distortion, int(payload["seed"]))
+        publish(part, folder, {"keys": payload["keys"]})
+    return None
+
+
+def _prepare_clip(tracks: Path, key: str, part: Path, distortion: Distortion, seed: int) -> None:
+    info = json.loads((tracks / f"{key}.json").read_text("utf-8"))
+    frames = int(info["stop"]) - int(info["start"])
+    before, after = int(info["context"]["before"]), int(info["context"]["after"])
+    rng = rng_for(seed, key, "distortion", distortion.kind)
+    cut = cut_clip(frames, before, after, distortion, rng)
+    sound = media.read_sound(tracks / f"{key}.flac")
+    piece = take_sound(sound, cut.sound_start, len(cut.shown), stored_context(sound, frames))
+    write_atomic(part / f"{key}.flac", media.encode_sound(piece))
+    if not np.array_equal(cut.shown, np.arange(frames)):
+        video = media.reorder_video(tracks / f"{key}.mp4", cut.shown)
+        write_atomic(part / f"{key}.mp4", video)
+    offset = cut.alignment.offset
+    truth: dict[str, JSON] = {
+        "alignment": cut.alignment.video_index.tolist(),
+        "distortion": {"kind": distortion.kind, "seed": seed, **cut.detail},
+        "offset": offset,
+        "offset_ms": None if offset is None else offset_to_ms(offset),
+        "offset_words": "varies over time" if offset is None else describe_offset(offset),
+    }
+    if distortion.kind != "none":
+        truth["distortion"]["max_offset"] = distortion.max_offset
+    write_json(part / f"{key}.truth.json", truth)
+
+
+def stored_context(sound: FloatArray, num_frames: int) -> int:
+    """Return how many frames of context are stored before (and after) a clip's own sound."""
+    extra = len(sound) - num_frames * SAMPLES_PER_FRAME
+    if extra < 0 or extra % (2 * SAMPLES_PER_FRAME):
+        raise ValueError(f"got {len(sound)} samples around {num_frames} frames")
+    return extra // (2 * SAMPLES_PER_FRAME)
+
+
+def take_sound(sound: FloatArray, start: int, num_frames: int, context: int) -> FloatArray:
+    """Cut sound that starts at frame ``start`` of the clip, out of sound with context."""
+    first = (start + context) * SAMPLES_PER_FRAME
+    last = first + num_frames * SAMPLES_PER_FRAME
+    if first < 0 or last > len(sound):
+        raise ValueError(f"got sound from frame {start} for {num_frames}, beyond the context")
+    return sound[first:last]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One clip that is ready to be written."""
+
+    key: str
+    split: str
+    facetracks: Path
+    """Folder of the undamaged clip."""
+    prepared: Path
+    """Folder that `prepare_unit` filled."""
+    source: Mapping[str, JSON]
+    """Where it came from: source, path, sha256."""
+    sync: Mapping[str, JSON]
+    """What the sync step measured and decided."""
+
+
+def prepared_folder(work: Path, video_id: str, *parts: JSON) -> Path:
+    """Return where the prepared clips of a video belong, by everything they depend on."""
+    return work / "packed" / f"{video_id}-{digest_of('pack', PACK_VERSION, *parts)}"
+
+
+def clear(out: Path, dataset: str) -> None:
+    """Remove what an earlier build of the same set left, the manifest first."""
+    for name in (MANIFEST, "SHA256SUMS"):
+        (out / name).unlink(missing_ok=True)
+    own = re.compile(rf"{dataset}-({'|'.join(SPLITS)})-\d{{6}}\.(tar|parquet|json)(\.part)?")
+    for path in out.iterdir():
+        if own.fullmatch(path.name):
+            path.unlink()
+
+
+def write_shards(
+    clips: Iterable[Packed],
+    out: Path,
+    dataset: str,
+    *,
+    max_count: int,
+    max_bytes: int,
+) -> list[ShardInfo]:
+    """Write the clips of every split in key order and return the shards."""
+    by_split: dict[str, list[Packed]] = {}
+    for clip in clips:
+        by_split.setdefault(clip.split, []).append(clip)
+    shards: list[ShardInfo] = []
+    for split in sorted(by_split):
+        with ShardWriter(out, dataset, split, max_count=max_count, max_bytes=max_bytes) as writer:
+            ordered = sorted(by_split[split], key=lambda clip: clip.key)
+            for clip in progress.track(ordered, f"pack {split}", len(ordered), "clip"):
+                sample, row = load(clip, dataset)
+                writer.add(sample, **row)
+        shards.extend(writer.shards)
+    if shards:
+        sums = "".join(f"{info.sha256}  {info.name}\n" for info in shards)
+        write_atomic(out / "SHA256SUMS", sums.encode())
+    return shards
+
+
+def load(clip: Packed, dataset: str) -> tuple[Sample, dict[str, JSON]]:
+    """Read one prepared clip as the sample to store and its row of the index."""
+    track = json.loads((clip.facetracks / f"{clip.key}.json").read_text("utf-8"))
+    truth = json.loads((clip.prepared / f"{clip.key}.truth.json").read_text("utf-8"))
+    picture = clip.prepared / f"{clip.key}.mp4"
+    if not picture.exists():
+        picture = clip.facetracks / f"{clip.key}.mp4"
+    alignment = Alignment(np.array(truth.pop("alignment"), dtype=np.int64))
+    info = {
+        "key": clip.key,
+        "dataset": dataset,
+        "split": clip.split,
+        "num_frames": len(alignment),
+        "fps": FPS,
+        "sample_rate": SAMPLE_RATE,
+        **truth,
+        "sync": dict(clip.sync),
+        "source": dict(clip.source),
+        "facetrack": track,
+    }
+    sample = Sample(
+        key=clip.key,
+        video=picture.read_bytes(),
+        sound=(clip.prepared / f"{clip.key}.flac").read_bytes(),
+        alignment=alignment,
+        info=info,
+    )
+    row = {
+        "video_id": track["video_id"],
+        "source": clip.source["source"],
+        "path": clip.source["path"],
+        "shot": track["shot"],
+        "track": track["track"],
+        "start": track["start"],
+        "stop": track["stop"],
+        "distortion": truth["distortion"]["kind"],
+        # Nullable columns keep one type in every shard, whatever its first row holds.
+        "offset": _number(truth["offset"]),
+        "sync_offset": _number(clip.sync.get("offset")),
+        "sync_confidence": _number(clip.sync.get("confidence")),
+        "sync_min_distance": _number(clip.sync.get("min_distance")),
+        "sync_note": clip.sync.get("note", ""),
+    }
+    return sample, row
+
+
+def _number(value: JSON) -> float:
+    return float("nan") if value is None else float(value)

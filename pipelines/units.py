@@ -1,0 +1,381 @@
+"""The unit of work: which files there are, what they are called, and what is already done.
+
+A unit is one video. It is named by a stable id (a slug of its path below the source it was found
+in) and addressed by a digest of everything its result depends on: the bytes of the file, the
+settings that matter and the version of the step. The result is a folder that appears under its
+name only when it is complete, receipt included, so present means done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+import unicodedata
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from avbench import media
+from avbench.data import JSON
+from avbench.errors import DataError, UsageError
+from avbench.progress import track
+from avbench.shards import to_json, write_atomic, write_json
+
+from .engine import set_limit
+
+RECEIPT = "receipt.json"
+MAX_SLUG = 56
+"""Longest video id before a suffix: a tar member name holds at most 100 bytes."""
+_NOT_VIDEO = """
+.txt .md .rst .csv .tsv .json .jsonl .xml .yaml .yml .toml .ini .cfg .log .html .htm .pdf
+.py .sh .ipynb .npy .npz .pkl .parquet .safetensors .pt .pth .onnx .zip .tar .gz .7z .rar
+.srt .vtt .ass .lab .textgrid .align .jpg .jpeg .png .bmp .webp .tif .tiff .svg
+.wav .flac .mp3 .m4a .ogg .opus .aac .part .sha256 .db .lock
+"""
+NOT_VIDEO = frozenset(_NOT_VIDEO.split())
+"""Extensions of files in a source folder that are passed over; all others are tried."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input file."""
+
+    path: Path
+    """Absolute; opened for reading only."""
+    root: str
+    """Name of the SOURCE it was found in."""
+    relative: str
+    """Path below that SOURCE, with ``/``; undecodable bytes are escaped."""
+    skip: str = ""
+    """Why it is not tried at all; empty for a candidate."""
+    unreadable: bool = False
+    """Whether ``skip`` is for a fault rather than for what the file is."""
+    video_id: str = ""
+    sha256: str = ""
+
+    def as_json(self) -> dict[str, JSON]:
+        """Return all but where it lies on this machine."""
+        return {name: value for name, value in vars(self).items() if name != "path"}
+
+
+def discover(sources: Sequence[Path], exclude: Path | None = None) -> list[Source]:
+    """Find the input files in files and folders, each once, in a stable order.
+
+    Parameters
+    ----------
+    sources
+        Files (always tried) or folders (searched recursively; links followed, cycles cut).
+    exclude
+        A folder that is never searched: where the output goes.
+
+    Raises
+    ------
+    UsageError
+        If a source does not exist.
+    """
+    found: list[Source] = []
+    seen: set[tuple[int, int]] = set()
+    for source in sources:
+        root = source.expanduser().absolute()
+        if not root.exists():
+            raise UsageError(f"source {source} does not exist; give a video or a folder of videos")
+        inside = [(root, "")] if root.is_file() else _walk(root, exclude)
+        for path, skip in inside:
+            relative = path.relative_to(root.parent if root.is_file() else root)
+            name = _text(relative.as_posix())
+            entry = Source(path, _text(root.name), name, skip, "cannot be read" in skip)
+            identity = _identity(path)
+            if identity is None or identity not in seen:
+                found.append(entry)
+            if identity is not None:
+                seen.add(identity)
+    return found
+
+
+def _walk(root: Path, exclude: Path | None) -> list[tuple[Path, str]]:
+    unread: list[tuple[Path, str]] = []
+    files: list[tuple[Path, str]] = []
+    folders: set[tuple[int, int]] = set()
+    banned = exclude.resolve() if exclude is not None else None
+
+    def blocked(error: OSError) -> None:
+        unread.append((Path(error.filename), f"folder cannot be read ({error.strerror})"))
+
+    for folder, names, members in os.walk(root, onerror=blocked, followlinks=True):
+        here = Path(folder)
+        identity = _identity(here)
+        if (banned is not None and here.resolve() == banned) or identity in folders:
+            names.clear()
+            continue
+        if identity is not None:
+            folders.add(identity)
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        files.extend((here / name, _reason_to_skip(here / name)) for name in members)
+    return sorted(files + unread)
+
+
+def _reason_to_skip(path: Path) -> str:
+    if path.name.startswith("."):
+        return "hidden file"
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if not stat.S_ISREG(mode):
+        return "not a regular file"
+    if path.suffix.lower() in NOT_VIDEO:
+        return f"not a video ({path.suffix.lower()})"
+    return ""
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _text(name: str) -> str:
+    """Return a path as text that any table can hold, escaping undecodable bytes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def slug(relative: str) -> str:
+    """Turn a relative path into a name of ``[a-z0-9-]``, without the extension.
+
+    >>> slug("Day 1/Ärzte_talk.v2.MP4")
+    'day-1-arzte-talk-v2'
+    """
+    stem = relative.rpartition(".")[0] if "." in relative.rpartition("/")[2] else relative
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+
+
+def identify(
+    found: Sequence[Source],
+    hash_all: Callable[[Sequence[Path]], Sequence[str]],
+    limit: int | None = None,
+) -> list[Source]:
+    """Give every candidate its content hash and a unique video id; the rest stay as they are.
+
+    The id is the slug of the path. Where two files share one, or it is empty or too long, the
+    first eight digits of the content hash follow, so that an id never depends on the order or
+    number of the files.
+
+    Parameters
+    ----------
+    found
+        What `discover` returned.
+    hash_all
+        Returns the SHA-256 of each file, or an empty string for one that cannot be read.
+    limit
+        Candidates beyond this many are left out of the result.
+    """
+    slugs = {entry: slug(entry.relative) for entry in found if not entry.skip}
+    shared = Counter(slugs.values())
+    chosen = list(slugs)[:limit]
+    hashes = dict(zip(chosen, hash_all([entry.path for entry in chosen]), strict=True))
+    taken: set[str] = set()
+    result: list[Source] = []
+    for entry in found:
+        if entry.skip:
+            result.append(entry)
+        elif entry in hashes:
+            result.append(_name(entry, hashes[entry], shared[slugs[entry]] > 1, taken))
+    return result
+
+
+def _name(entry: Source, digest: str, collides: bool, taken: set[str]) -> Source:
+    if not digest:
+        return replace(entry, skip="cannot be read", unreadable=True)
+    base = slug(entry.relative)
+    name = base[:MAX_SLUG].strip("-")
+    if collides or name != base or not base:
+        name = f"{name or 'video'}-{digest[:8]}"
+    unique, number = name, 2
+    while unique in taken:
+        unique, number = f"{name}-{number}", number + 1
+    taken.add(unique)
+    return replace(entry, video_id=unique, sha256=digest)
+
+
+class Hashes:
+    """SHA-256 of files, remembered by path, size and time of change.
+
+    Parameters
+    ----------
+    cache
+        Where they are remembered; nowhere where None.
+    """
+
+    def __init__(self, cache: Path | None = None) -> None:
+        self._path = cache
+        self._known: dict[str, str] = (read_json(cache) if cache else None) or {}
+
+    def __call__(self, paths: Sequence[Path]) -> list[str]:
+        """Return the hash of each file, empty where it cannot be read."""
+        # Hashing lets go of the interpreter lock, and a network disk serves several readers.
+        with ThreadPoolExecutor(4) as pool:
+            hashes = list(track(pool.map(self._one, paths), "hash", len(paths), "file"))
+        if self._path is not None:
+            write_atomic(self._path, json.dumps(self._known, sort_keys=True).encode())
+        return hashes
+
+    def _one(self, path: Path) -> str:
+        try:
+            mark = "|".join(map(str, [_text(str(path)), *mark_of(path)]))
+            if mark not in self._known:
+                self._known[mark] = hash_file(path)
+            return self._known[mark]
+        except OSError:
+            return ""
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def digest_of(*parts: JSON) -> str:
+    """Return a short digest of JSON values: equal values give equal digests."""
+    return hashlib.sha256(to_json(list(parts)).encode()).hexdigest()[:20]
+
+
+def read_json(path: Path) -> dict[str, JSON] | None:
+    """Return the JSON object in a file, or None where there is no such file.
+
+    Raises
+    ------
+    DataError
+        If it is damaged, which no interrupted run can cause: files appear when complete.
+    """
+    try:
+        value: dict[str, JSON] = json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:
+        raise DataError(f"{path} is damaged ({error}); delete it and run again") from error
+    return value
+
+
+def read_receipt(folder: Path) -> dict[str, JSON] | None:
+    """Return what a finished result says about itself, or None where it is not finished."""
+    return read_json(folder / RECEIPT)
+
+
+@contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """Give a private folder to write a result into, removed again unless it was published."""
+    part = folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:8]}.part")
+    part.mkdir(parents=True)
+    try:
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def publish(part: Path, folder: Path, receipt: Mapping[str, JSON]) -> None:
+    """Make a staged result the finished one: receipt last, everything synced, then renamed.
+
+    Where another process finished the same result first, this one is dropped: they are equal.
+    """
+    for path in part.iterdir():
+        _sync(path)
+    write_json(part / RECEIPT, receipt)
+    _sync(part)
+    try:
+        part.rename(folder)
+    except OSError:
+        if read_receipt(folder) is None:
+            raise
+    _sync(folder.parent)
+
+
+def sweep(root: Path) -> None:
+    """Remove the staging folders that a killed run left behind."""
+    for part in root.glob("*.part"):
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def size_of(path: Path) -> int:
+    """Return the size of a file, -1 where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+Process = Callable[[Path, str, Path, Any], Any]
+"""A facetrack step, like `pipelines.facetracks.process_video`."""
+
+LONGEST_S = 86_400.0
+"""A video that claims to be longer than this is not given more time for it."""
+SLOWEST = 10.0
+"""Seconds granted per second of video, on top of the time limit."""
+
+
+def facetrack_unit(process: Process, settings: Any, payload: Mapping[str, JSON]) -> JSON:
+    """Run the facetrack step on one video; a file that is at fault gets a receipt that says so.
+
+    Parameters
+    ----------
+    process
+        The step.
+    settings
+        Its settings.
+    payload
+        ``path``, ``relative`` (how the file is to be called), ``mark`` (size and time of change
+        when it was hashed), ``video_id``, ``time_limit`` in seconds, and ``folder``, where the
+        result goes.
+
+    Raises
+    ------
+    RuntimeError
+        If the file changes while it is read.
+    """
+    path, folder = Path(payload["path"]), Path(payload["folder"])
+    with staging(folder) as part:
+        try:
+            duration = min(media.probe(path).duration_s, LONGEST_S)
+            set_limit(payload["time_limit"] + SLOWEST * duration)
+            report = process(path, payload["video_id"], part, settings).as_json()
+        except DataError as error:
+            receipt = {"rejected": " ".join(str(error).replace(str(path), path.name).split())}
+            for leftover in part.iterdir():
+                leftover.unlink()
+        else:
+            # The name alone, and as text: a name of undecodable bytes fits into no table.
+            report["source"]["path"] = payload["relative"]
+            receipt = {"report": report}
+        if mark_of(path) != payload["mark"]:
+            raise RuntimeError("the file changed after it was hashed; run again")
+        publish(part, folder, receipt)
+    return None
+
+
+def mark_of(path: Path) -> list[int]:
+    """Return size and time of change of a file, which differ when its bytes do."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
