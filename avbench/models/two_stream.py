@@ -1,0 +1,250 @@
+"""The two-stream network: five frames of a mouth, and their sound, into one space.
+
+A small relative of the VGG-M streams of SyncNet and its successors (Chung and Zisserman, 2016; Kim
+et al., 2021): the first video layer sees all five frames at once, the audio stream sees 40 log-mel
+bands. Windows are cut before the network, so a row is a function of its own five frames and
+nothing else (see `avbench.features`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from avbench import features
+from avbench.data import Embeddings, FloatArray, UInt8Array
+from avbench.errors import DataError
+from avbench.timing import SAMPLES_PER_FRAME
+
+_Size: TypeAlias = "int | tuple[int, int]"
+_CHUNK = 128
+"""Windows per forward pass in `Extractor.embed`, which bounds its memory."""
+
+
+@dataclass(frozen=True)
+class TwoStreamConfig:
+    """Size of a two-stream network."""
+
+    video: tuple[int, int, int, int, int] = (48, 96, 128, 128, 256)
+    """Filters of the five convolutions of the video stream."""
+    audio: tuple[int, int, int, int, int] = (32, 64, 96, 96, 256)
+    """Filters of the five convolutions of the audio stream."""
+    dim: int = 128
+    """Length of an embedding."""
+
+    def __post_init__(self) -> None:
+        for widths in (self.video, self.audio):
+            if len(widths) != 5 or min(widths) < 1 or self.dim < 1:
+                raise ValueError(f"got {self}, expected five positive widths a stream and dim >= 1")
+
+
+class TwoStream(nn.Module):
+    """Video and audio streams that end in embeddings of one length (not normalised)."""
+
+    def __init__(self, config: TwoStreamConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.video = _video_stream(config.video, config.dim)
+        self.audio = _audio_stream(config.audio, config.dim)
+
+    def embed_video(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Embed every five-frame window of grey mouth pictures.
+
+        Parameters
+        ----------
+        pictures
+            Float in [0, 1]; shape (B, T, 48, 48).
+
+        Returns
+        -------
+        torch.Tensor
+            Shape (B, T - 4, D).
+        """
+        # Unfolding puts the five frames last, which is the channels-last layout that CPUs prefer.
+        windows = pictures.unfold(1, features.WINDOW, 1)  # (B, N, 48, 48, 5)
+        batch, rows = windows.shape[:2]
+        windows = windows - windows.mean(dim=(2, 3, 4), keepdim=True)
+        stacked = windows.flatten(0, 1).contiguous().permute(0, 3, 1, 2)
+        out: torch.Tensor = self.video(stacked)
+        return out.view(batch, rows, -1)
+
+    def embed_audio(self, mels: torch.Tensor) -> torch.Tensor:
+        """Embed every five-frame window of log-mel frames.
+
+        Parameters
+        ----------
+        mels
+            Shape (B, 40, M), M = 4 T - 2 for T video frames.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape (B, T - 4, D).
+        """
+        windows = features.mel_windows(mels)
+        batch, rows = windows.shape[:2]
+        out: torch.Tensor = self.audio(0.3 * windows.flatten(0, 1).unsqueeze(1))
+        return out.view(batch, rows, -1)
+
+
+def _video_stream(widths: tuple[int, int, int, int, int], dim: int) -> nn.Sequential:
+    c1, c2, c3, c4, c5 = widths
+    stream = nn.Sequential(
+        *_block(features.WINDOW, c1, 5, stride=2, padding=2),  # 48 -> 24
+        nn.MaxPool2d(3, 2, 1),  # 12
+        *_block(c1, c2, 3, padding=1),
+        nn.MaxPool2d(3, 2, 1),  # 6
+        *_block(c2, c3, 3, padding=1),
+        *_block(c3, c4, 3, padding=1),
+        nn.MaxPool2d(2),  # 3
+        *_block(c4, c5, 3),  # 1
+        nn.Flatten(),
+        nn.Linear(c5, dim),
+    )
+    return _channels_last(stream)
+
+
+def _audio_stream(widths: tuple[int, int, int, int, int], dim: int) -> nn.Sequential:
+    c1, c2, c3, c4, c5 = widths
+    stream = nn.Sequential(
+        *_block(1, c1, (5, 3), stride=(2, 1), padding=(2, 1)),  # 40 x 18 -> 20 x 18
+        *_block(c1, c2, 3, padding=1),
+        nn.MaxPool2d(2),  # 10 x 9
+        *_block(c2, c3, 3, padding=1),
+        *_block(c3, c4, 3, padding=1),
+        nn.MaxPool2d(2, ceil_mode=True),  # 5 x 5
+        *_block(c4, c5, 5),  # 1
+        nn.Flatten(),
+        nn.Linear(c5, dim),
+    )
+    return _channels_last(stream)
+
+
+def _channels_last(stream: nn.Sequential) -> nn.Sequential:
+    """Lay weights out as CPUs like them best: same numbers, more speed."""
+    stream.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return stream
+
+
+def _block(
+    inputs: int, outputs: int, kernel: _Size, stride: _Size = 1, padding: _Size = 0
+) -> list[nn.Module]:
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
+    return [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+
+
+class Extractor:
+    """A trained two-stream network that embeds clips."""
+
+    def __init__(self, network: TwoStream) -> None:
+        self.network = network.eval()
+        self.id = fingerprint(network)
+        """Identity of the embedding: hash of weights, sizes and feature settings."""
+
+    def embed(self, frames: UInt8Array, audio: FloatArray) -> Embeddings:
+        """Embed every five-frame window of a clip.
+
+        Parameters
+        ----------
+        frames
+            RGB face crops at 25 fps; shape (T, H, W, 3), T >= 5.
+        audio
+            Mono sound at 16 kHz; shape (T * 640,).
+
+        Returns
+        -------
+        Embeddings
+            Unit vectors, float32; row t sees video frames t .. t + 4 and audio samples
+            640 t .. 640 t + 3200 only; shape (T - 4, D) each.
+
+        Raises
+        ------
+        DataError
+            If the clip is shorter than one window.
+        """
+        if len(frames) < features.WINDOW:
+            raise DataError(
+                f"got a clip of {len(frames)} frames; an embedding needs {features.WINDOW}"
+            )
+        pictures = torch.from_numpy(features.mouth_pictures(frames)).float().div_(255)
+        mels = features.log_mel(audio)
+        rows = len(frames) - features.WINDOW + 1
+        with torch.inference_mode():
+            parts = [
+                self._embed(pictures, mels, start, min(start + _CHUNK, rows))
+                for start in range(0, rows, _CHUNK)
+            ]
+        video, sound = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return Embeddings(video=video, audio=sound)
+
+    def embed_sound(self, audio: FloatArray) -> FloatArray:
+        """Embed every five-frame window of sound alone, as `embed` does with a picture.
+
+        Parameters
+        ----------
+        audio
+            Mono sound at 16 kHz, A >= 5 frames of it; shape (A * 640,).
+
+        Returns
+        -------
+        FloatArray
+            Unit vectors, float32; shape (A - 4, D).
+        """
+        mels = features.log_mel(audio)
+        rows = len(audio) // SAMPLES_PER_FRAME - features.WINDOW + 1
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, rows, _CHUNK):
+                last = min(start + _CHUNK, rows) - 1
+                stop = last * features.MELS_PER_FRAME + features.WINDOW_MELS
+                sound = mels[:, start * features.MELS_PER_FRAME : stop]
+                rows_of = self.network.embed_audio(sound.unsqueeze(0))[0]
+                parts.append(F.normalize(rows_of, dim=-1).numpy())
+        return np.concatenate(parts)
+
+    def _embed(
+        self, pictures: torch.Tensor, mels: torch.Tensor, start: int, stop: int
+    ) -> tuple[FloatArray, FloatArray]:
+        """Embed rows [start, stop) from the frames and the sound that they see."""
+        frames = pictures[start : stop + features.WINDOW - 1]
+        last = (stop - 1) * features.MELS_PER_FRAME + features.WINDOW_MELS
+        sound = mels[:, start * features.MELS_PER_FRAME : last]
+        video = F.normalize(self.network.embed_video(frames.unsqueeze(0))[0], dim=-1)
+        audio = F.normalize(self.network.embed_audio(sound.unsqueeze(0))[0], dim=-1)
+        return video.numpy(), audio.numpy()
+
+
+def fingerprint(network: TwoStream) -> str:
+    """Return a short hash of a network's weights and sizes and of the feature settings."""
+    described = {"config": asdict(network.config), "features": features.describe()}
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def load_extractor(path: Path | None = None) -> Extractor:
+    """Make an extractor from a checkpoint of any trained method.
+
+    Parameters
+    ----------
+    path
+        Written by ``avbench train``; the shipped ``syncnet`` where None.
+
+    Raises
+    ------
+    AvbenchError
+        If there is no such file, or it is not an avbench checkpoint.
+    """
+    from avbench.models import checkpoint
+
+    return Extractor(checkpoint.load(path or checkpoint.shipped("syncnet")).extractor)

@@ -1,0 +1,214 @@
+"""What the trained offset methods share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from avbench import features
+from avbench.data import Alignment, Clip, Embeddings, FloatArray, Prediction
+from avbench.errors import DataError, UsageError
+from avbench.models import checkpoint as checkpoints
+from avbench.models.pattern import PatternClassifier, PatternConfig
+from avbench.models.training import FitReport, Recipe, has_bfloat16, new_network
+from avbench.models.trainset import TrainingSet
+from avbench.models.two_stream import Extractor
+from avbench.similarity import pick_offset, similarity_matrix
+
+SEARCH = 5
+"""Largest candidate offset in frames, as in Kim et al."""
+CACHE_MIB = 3072
+"""Bound on the memory of training clips: about 700 kB each for six seconds."""
+
+CHUNG_2016 = """@inproceedings{chung2016out,
+  title     = {Out of time: automated lip sync in the wild},
+  author    = {Chung, Joon Son and Zisserman, Andrew},
+  booktitle = {Workshop on Multi-view Lip-reading, ACCV},
+  year      = {2016}
+}"""
+KIM_2021 = """@inproceedings{kim2021end,
+  title     = {End-to-End Lip Synchronisation Based on Pattern Classification},
+  author    = {Kim, You Jin and Heo, Hee Soo and Chung, Soo-Whan and Lee, Bong-Jin},
+  booktitle = {IEEE Spoken Language Technology Workshop (SLT)},
+  year      = {2021}
+}"""
+
+
+class OffsetMethod:
+    """A method that scores candidate offsets from the embeddings of a clip."""
+
+    name: ClassVar[str]
+    BIBTEX: ClassVar[str]
+
+    def __init__(self, extractor: Extractor, *, search: int = SEARCH) -> None:
+        if search < 1:
+            raise UsageError(f"got search {search}, expected at least 1 frame")
+        self.search = search
+        self._use(extractor)
+
+    def _use(self, extractor: Extractor) -> None:
+        self._extractor = extractor
+        self.extractor = extractor.id
+
+    def embed(self, clip: Clip) -> Embeddings:
+        """Compute the embeddings of every five-frame window; shape (T - 4, D) each."""
+        return self._extractor.embed(clip.frames, clip.audio)
+
+    def compare(self, video: FloatArray, audio: FloatArray) -> FloatArray:
+        """Score every candidate offset of B windows of N rows; higher is better.
+
+        Shape (B, N, D) each to (B, 2 * search + 1), offsets ascending.
+        """
+        raise NotImplementedError
+
+    def predict(self, clip: Clip) -> Prediction:
+        """Say which constant offset a clip has, with one score per candidate."""
+        embeddings = self.embed(clip)
+        scores = self.compare(embeddings.video[None], embeddings.audio[None])[0]
+        offset, _, confidence = pick_offset(np.negative(scores), self.search)
+        return Prediction(
+            key=clip.key,
+            alignment=Alignment.from_offset(offset, len(clip)),
+            confidence=confidence,
+            scores=scores,
+        )
+
+
+class PatternMethod(OffsetMethod):
+    """A method that reads the offset off the similarity matrix with a pattern classifier.
+
+    The classifier has one head per matrix size N. A clip of another size is read with the largest
+    head that fits: its N x N windows along the diagonal are classified one by one, and the mean of
+    their log-probabilities counts.
+    """
+
+    def __init__(
+        self,
+        extractor: Extractor,
+        classifier: PatternClassifier,
+        *,
+        scale: float = 10.0,
+        search: int = SEARCH,
+    ) -> None:
+        super().__init__(extractor, search=search)
+        if search > classifier.config.search:
+            raise UsageError(
+                f"{self.name} tells offsets up to {classifier.config.search} frames apart, not "
+                f"{search}; give a smaller search, or train a classifier for it"
+            )
+        self._classifier = classifier.eval()
+        self._scale = scale
+        self.report: FitReport | None = None
+
+    @classmethod
+    def load(cls, checkpoint: Path | None = None, *, search: int = SEARCH) -> Any:
+        """Make one from a checkpoint, the shipped one where None.
+
+        Raises
+        ------
+        AvbenchError
+            If there is no such file, or it holds no classifier.
+        """
+        path = checkpoint or checkpoints.shipped(cls.name)
+        found = checkpoints.load(path)
+        if found.classifier is None:
+            raise UsageError(
+                f"{path} holds no classifier; give a file from 'avbench train --method {cls.name}'"
+            )
+        extractor = Extractor(found.extractor)
+        return cls(extractor, found.classifier, scale=found.scale, search=search)
+
+    @classmethod
+    def start(
+        cls,
+        init: Path | None = None,
+        *,
+        rng: np.random.Generator,
+        config: PatternConfig | None = None,
+    ) -> Any:
+        """Make one to train: extractor, and classifier where it has one, from a checkpoint.
+
+        Parameters
+        ----------
+        init
+            Any trained checkpoint; the shipped ``syncnet`` where None.
+        rng
+            Source of the random start of a new classifier.
+        config
+            Size of a new classifier; None takes the one in ``init``, or the default size.
+        """
+        found = checkpoints.load(init or checkpoints.shipped("syncnet"))
+        classifier = found.classifier if config is None else None
+        if classifier is None:
+            size = config or PatternConfig()
+            classifier = new_network(lambda: PatternClassifier(size), rng)
+        return cls(Extractor(found.extractor), classifier, scale=found.scale)
+
+    def save(self, path: Path) -> None:
+        """Write extractor and classifier as safetensors, weights in half precision."""
+        checkpoints.save(
+            path,
+            checkpoints.Checkpoint(
+                self._extractor.network, self._scale, self._classifier, self.name
+            ),
+        )
+
+    def compare(self, video: FloatArray, audio: FloatArray) -> FloatArray:
+        """Return the log-probability of every candidate offset.
+
+        Shape (B, N, D) each to (B, 2 * search + 1), offsets ascending.
+
+        Raises
+        ------
+        DataError
+            If N is below the smallest head.
+        """
+        similarity = similarity_matrix(audio, video).astype(np.float32)
+        total = min(similarity.shape[-2:])
+        fitting = [rows for rows in self._classifier.config.rows if rows <= total]
+        if not fitting:
+            least = min(self._classifier.config.rows) + features.WINDOW - 1
+            raise DataError(
+                f"got a clip of {total + features.WINDOW - 1} frames; {self.name} needs {least}"
+            )
+        rows = max(fitting)
+        scores = np.mean(
+            [
+                self._classify(similarity[:, at : at + rows, at : at + rows])
+                for at in range(total - rows + 1)
+            ],
+            axis=0,
+        )
+        beyond = self._classifier.config.search - self.search
+        return np.asarray(scores[:, beyond : scores.shape[1] - beyond])
+
+    def _classify(self, windows: FloatArray) -> FloatArray:
+        with torch.inference_mode():
+            parts = torch.split(torch.from_numpy(np.ascontiguousarray(windows)), 1024)
+            logits = torch.cat([self._classifier(part) for part in parts])
+            return np.asarray(F.log_softmax(logits.double(), dim=-1).numpy())
+
+
+def training_set(
+    clips: Iterable[Clip] | TrainingSet, recipe: Recipe, cache_mib: int
+) -> TrainingSet:
+    """Return clips as a training set, reading them where they are not one yet."""
+    if isinstance(clips, TrainingSet):
+        return clips
+    return TrainingSet.read(clips, min_frames=recipe.num_frames, max_bytes=cache_mib * 2**20)
+
+
+def with_options(recipe: Recipe, steps: int | None, bfloat16: bool | None) -> Recipe:
+    """Return a recipe with what the caller asked for; bfloat16 where the CPU has it if None."""
+    from dataclasses import replace
+
+    return replace(
+        recipe,
+        steps=recipe.steps if steps is None else steps,
+        bfloat16=has_bfloat16() if bfloat16 is None else bfloat16,
+    )
