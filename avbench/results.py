@@ -110,7 +110,7 @@ def score(
             spread = std if metric.startswith("accuracy@") else None
             rows.append(Score(metric=metric, value=_known(value), std=spread, **common))
     return sorted(
-        [*rows, *_reductions(rows, reference)], key=lambda s: (s.method, s.window, s.metric)
+        [*rows, *reductions(rows, reference)], key=lambda s: (s.method, s.window, s.metric)
     )
 
 
@@ -119,7 +119,21 @@ def _offsets(part: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return part["offset"].to_numpy(dtype=np.float64), said
 
 
-def _reductions(rows: Iterable[Score], reference: str | None) -> list[Score]:
+def reductions(rows: Iterable[Score], reference: str | None) -> list[Score]:
+    """Return the relative error reductions that follow from accuracies.
+
+    Parameters
+    ----------
+    rows
+        Scores of one task and data set.
+    reference
+        Method that the reductions are relative to; it gets none itself.
+
+    Returns
+    -------
+    list of Score
+        ``rer@<tolerance>`` for every accuracy whose reference was measured too.
+    """
     accuracies = [row for row in rows if row.metric.startswith("accuracy@")]
     base = {(row.window, row.metric): row.value for row in accuracies if row.method == reference}
     found = []

@@ -86,6 +86,7 @@ class Table:
         """Render as a LaTeX table that needs only the booktabs package; the best is bold."""
         width = 1 + len(self.columns)
         lines = [
+            r"% needs \usepackage{booktabs}",
             r"\begin{table}",
             r"\centering",
             rf"\caption{{{_tex(self.caption)}}}",
@@ -203,15 +204,20 @@ def _reference_note(reference: str | None) -> str:
 
 
 def _refusal_notes(block: Mapping[str, JSON]) -> list[str]:
-    refusals = block["refusals"]
-    if not refusals:
+    refused: dict[tuple[str, str], list[str]] = {}
+    for refusal in block["refusals"]:
+        lengths = refused.setdefault((refusal["key"], refusal["reason"]), [])
+        lengths += [str(refusal["length"])] if refusal["length"] else []
+    if not refused:
         return []
-    keys = list(dict.fromkeys(refusal["key"] for refusal in refusals))
-    named = [f"{r['key']} ({r['reason']})" for r in refusals[:3]]
-    more = ", ..." if len(refusals) > len(named) else ""
+    named = [
+        f"{key} ({reason}{' for ' + ', '.join(lengths) if lengths else ''})"
+        for (key, reason), lengths in list(refused.items())[:3]
+    ]
+    more = "; ..." if len(refused) > len(named) else ""
     return [
-        f"Not asked at every length: {len(keys)} of {_plural(block['clips'], 'clip')}, listed in "
-        f"run.json: {', '.join(named)}{more}."
+        f"Not asked at every length: {len(refused)} of {_plural(block['clips'], 'clip')}, listed "
+        f"in run.json: {'; '.join(named)}{more}."
     ]
 
 
@@ -229,18 +235,22 @@ def _failure_notes(run: Run) -> list[str]:
 
 
 def _origin_notes(block: Mapping[str, JSON]) -> list[str]:
-    shipped = [n for n, facts in block["methods"].items() if facts["checkpoint"] == "shipped"]
+    """Say what the faces were, as far as the shard set tells; None means that it does not."""
+    notes = []
     if block["synthetic"]:
-        return [
-            "Drawn faces and synthetic speech: never compare these numbers with numbers on LRS2 "
-            "or any other recordings."
-        ]
-    if shipped:
-        return [
+        notes.append("Drawn faces and synthetic speech.")
+    if block["synthetic"] is not False:
+        notes.append(
+            "Numbers on drawn faces are never to be compared with numbers on LRS2 or any other "
+            "recordings."
+        )
+    shipped = [n for n, facts in block["methods"].items() if facts["checkpoint"] == "shipped"]
+    if shipped and not block["synthetic"]:
+        notes.append(
             f"The shipped checkpoints ({', '.join(shipped)}) were trained on drawn faces alone; "
             "train your own before you compare with published numbers."
-        ]
-    return []
+        )
+    return [" ".join(notes)] if notes else []
 
 
 def _plural(count: int, noun: str) -> str:

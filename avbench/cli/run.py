@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -213,8 +214,9 @@ def _describe(
     from avbench.results import environment, identify
 
     recipe = shards.manifest["recipe"]
+    torch = sys.modules.get("torch")  # not imported for methods that need none
     return {
-        **environment(options["threads"]),
+        **environment(torch.get_num_threads() if torch else None),
         "task": task.describe(),
         "dataset": recipe.get("dataset", options["shards"].resolve().name),
         "synthetic": recipe.get("synthetic"),
@@ -271,6 +273,8 @@ def _report(out: Path) -> None:
     for suffix, text in forms.items():
         write_atomic(out / f"table.{suffix}", text.encode())
     click.echo(forms["txt"])
+    times = [f"{name} {facts['seconds']:.1f} s" for name, facts in run.block["methods"].items()]
+    click.echo(f"Time, shared embeddings counted for each: {', '.join(times)}")
     click.echo(f"In {out}: table.txt, table.md, table.tex, {SCORES}, {PREDICTIONS}, {RUN}")
     mute = [row.method for row in run.scores if row.n == row.n_failed]
     if mute:
