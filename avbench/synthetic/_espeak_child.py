@@ -43,7 +43,6 @@ def main(library: str, data: str) -> None:
     sound = bytearray()
     phones: list[tuple[str, int]] = []
 
-    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Event))
     def receive(samples: int | None, count: int, events: Any) -> int:
         if samples and count > 0:
             sound.extend(ctypes.string_at(samples, 2 * count))
@@ -54,7 +53,10 @@ def main(library: str, data: str) -> None:
             index += 1
         return 0
 
-    espeak.espeak_SetSynthCallback(receive)
+    callback = ctypes.CFUNCTYPE(
+        ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Event)
+    )(receive)
+    espeak.espeak_SetSynthCallback(callback)
     if espeak.espeak_SetVoiceByName(request["voice"].encode()) != 0:
         sys.exit(f"espeak-ng has no voice {request['voice']}")
     for number, value in request["parameters"].items():

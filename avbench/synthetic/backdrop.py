@@ -25,8 +25,8 @@ class Backdrop:
 
 def draw_backdrop(rng: np.random.Generator) -> Backdrop:
     """Draw a background."""
-    main = rng.uniform(40, 215) + rng.uniform(-45, 45, 3)
-    accent = rng.uniform(20, 235, 3)
+    main = rng.uniform(45, 210) + rng.normal(0, 22, 3)
+    accent = rng.uniform(40, 220) + rng.normal(0, 40, 3)
     return Backdrop(KINDS[int(rng.integers(len(KINDS)))], _colour(main), _colour(accent))
 
 
@@ -35,9 +35,8 @@ def paint_backdrop(
 ) -> UInt8Array:
     """Paint a background of ``size`` (height, width); ``rng`` draws its arrangement."""
     height, width = size
-    ramp = np.linspace(1.12, 0.82, height)[:, None] * np.linspace(
-        *rng.uniform(0.85, 1.15, 2), width
-    )
+    left, right = (float(side) for side in rng.uniform(0.85, 1.15, 2))
+    ramp = np.linspace(1.12, 0.82, height)[:, None] * np.linspace(left, right, width)
     field = np.array(backdrop.main) * ramp[..., None]
     grain = smooth_noise(rng, size, (height / 5, width / 5))[..., None]
     field = field * (1 + 0.04 * grain)
@@ -66,27 +65,40 @@ def paint_backdrop(
     elif backdrop.kind == "panels":
         for left in np.arange(rng.uniform(-0.1, 0.1), 1.0, 0.22):
             _rectangle(image, left * width, 0, 0.1 * width, height, _colour(main * 0.85))
-    return image
+    return np.asarray(image)
 
 
-def paint_body(
-    look: Look, size: tuple[int, int], centre: tuple[float, float], unit: float
-) -> UInt8Array:
-    """Paint neck and shoulders below a head at ``centre``; premultiplied RGB and coverage."""
-    layer = np.zeros((*size, 4), np.uint8)
+@dataclass(frozen=True, eq=False)
+class Body:
+    """Neck and shoulders, painted once."""
+
+    layer: UInt8Array
+    """Premultiplied RGB and coverage; shape (H, W, 4)."""
+    left: int
+    top: int
+    """Where the layer's corner lies in the picture; it may lie outside."""
+
+
+def paint_body(look: Look, size: tuple[int, int], centre: tuple[float, float], unit: float) -> Body:
+    """Paint neck and shoulders below a head at ``centre`` in a picture of ``size`` (H, W)."""
+    left, top = int(centre[0] - 2.0 * unit), int(centre[1] + 0.45 * unit)
+    # Reaches below the picture, so that a body that moves up leaves no gap.
+    shape = (max(2, int(size[0] + 0.3 * unit) - top), int(4.0 * unit))
+    corner = np.array(centre) - (left, top)
+    layer = np.zeros((*shape, 4), np.uint8)
 
     def lay(points: list[tuple[float, float]], colour: Colour) -> None:
-        mask = polygon_mask(size, np.array(points) * unit + centre)
+        mask = polygon_mask(shape, np.array(points) * unit + corner)
         cover(layer, mask, colour)
         layer[..., 3] = np.maximum(layer[..., 3], mask)
 
     neck = 0.62 * look.half_width
     skin, cloth = np.array(look.skin), np.array(look.clothes)
     torso = [(-0.5, 1.38), (-1.25, 1.62), (-1.75, 2.05), (-1.95, 6.0)]
-    lay(torso + [(-x, y) for x, y in torso[::-1]], look.clothes)
+    lay([*torso, *((-x, y) for x, y in torso[::-1])], look.clothes)
+    throat = [(-neck, 0.5), (-neck, 1.35), (-0.55, 1.5)]
     lay(
-        [(-neck, 0.5), (-neck, 1.35), (-0.55, 1.5), (0, 1.85 if look.collar % 2 else 1.6)]
-        + [(0.55, 1.5), (neck, 1.35), (neck, 0.5)],
+        [*throat, (0, 1.85 if look.collar % 2 else 1.6), *((-x, y) for x, y in throat[::-1])],
         _colour(skin * 0.80),
     )
     lay([(-neck, 0.5), (-neck, 1.0), (0, 1.28), (neck, 1.0), (neck, 0.5)], _colour(skin * 0.62))
@@ -98,7 +110,7 @@ def paint_body(
             )
     if look.collar == 3:
         lay([(-0.08, 1.72), (0.08, 1.72), (0.16, 6.0), (-0.16, 6.0)], _colour(255 - cloth))
-    return layer
+    return Body(layer, left, top)
 
 
 def _shelves(

@@ -6,23 +6,25 @@ import hashlib
 import json
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import cv2
+
 from avbench import __version__
 from avbench.data import JSON
 from avbench.errors import DataError, UsageError
+from avbench.media import write_video
 from avbench.progress import bar
+from avbench.synthetic.plan import KINDS, Recipe
 from avbench.synthetic.presets import DEFAULT_PRESET, find_preset
-from avbench.synthetic.programme import MAX_OFFSET, Rendered, render_programme, render_talking
+from avbench.synthetic.programme import render
 from avbench.synthetic.truth import FORMAT
 from avbench.synthetic.voice import espeak_files
 
-KINDS = {"talking": 6.0, "programme": 30.0}
-"""Kind of video -> its usual length in seconds."""
 CRF = 23
 """H.264 quality of the written videos."""
 MANIFEST = "corpus.json"
@@ -47,48 +49,27 @@ class CorpusRequest:
     """Every shot of a programme draws its own offset within this many frames."""
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise UsageError(f"no kind of video is called '{self.kind}'; choose from {[*KINDS]}")
-        if self.videos < 1 or self.first < 0:
-            raise UsageError(f"cannot make {self.videos} videos from number {self.first}")
-        if self.shot_offsets and self.kind != "programme":
-            raise UsageError("only a programme has shots with offsets of their own")
-        find_preset(self.preset)
+        if self.videos < 1:
+            raise UsageError(f"cannot make {self.videos} videos; ask for at least one")
+        self.recipe(self.first)
 
     @property
-    def length_s(self) -> float:
-        """Length of each video in seconds."""
-        return KINDS[self.kind] if self.seconds is None else self.seconds
+    def indices(self) -> range:
+        """Numbers of the videos."""
+        return range(self.first, self.first + self.videos)
 
-    def render(self, index: int) -> Rendered:
-        """Make video ``index`` in memory."""
-        common = {
-            "seed": self.seed,
-            "pool": self.pool,
-            "preset": self.preset,
-            "seconds": self.length_s,
-            "offset": self.offset,
-        }
-        if self.kind == "talking":
-            return render_talking(index, **common)  # type: ignore[arg-type]
-        return render_programme(index, **common, shot_offsets=self.shot_offsets)  # type: ignore[arg-type]
-
-    def recipe(self, index: int) -> dict[str, JSON]:
-        """Return what the truth file of video ``index`` says about its making."""
-        return {
-            "kind": self.kind,
-            "index": index,
-            "seed": self.seed,
-            "pool": self.pool,
-            "preset": self.preset,
-            "seconds": self.length_s,
-            "offset": self.offset,
-            "shot_offsets": self.shot_offsets,
-        }
-
-    def key(self, index: int) -> str:
-        """Return the name of video ``index``."""
-        return f"{self.kind}-{self.pool}-{index:06d}"
+    def recipe(self, index: int) -> Recipe:
+        """Return how video ``index`` is made."""
+        return Recipe(
+            kind=self.kind,
+            index=index,
+            seed=self.seed,
+            pool=self.pool,
+            preset=self.preset,
+            seconds=KINDS.get(self.kind, 1.0) if self.seconds is None else self.seconds,
+            offset=self.offset,
+            shot_offsets=self.shot_offsets,
+        )
 
 
 def write_corpus(out: Path, request: CorpusRequest, *, workers: int = 1) -> dict[str, JSON]:
@@ -119,27 +100,27 @@ def write_corpus(out: Path, request: CorpusRequest, *, workers: int = 1) -> dict
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     (out / MANIFEST).unlink(missing_ok=True)
-    indices = range(request.first, request.first + request.videos)
-    missing = [index for index in indices if not _is_done(out, request, index)]
-    with bar("making videos", total=len(indices), unit="video") as progress:
-        progress.update(len(indices) - len(missing))
-        for _ in _in_processes(partial(_write_one, out, request), missing, workers):
+    recipes = [request.recipe(index) for index in request.indices]
+    missing = [recipe for recipe in recipes if not _is_done(out, recipe)]
+    with bar("making videos", total=len(recipes), unit="video") as progress:
+        progress.update(len(recipes) - len(missing))
+        for _ in _in_processes(partial(_write_one, out), missing, workers):
             progress.update(1)
-    manifest = _manifest(out, request, indices)
+    manifest = _manifest(out, request, recipes)
     _write_json(out / MANIFEST, manifest, indent=1)
     return manifest
 
 
-def _is_done(out: Path, request: CorpusRequest, index: int) -> bool:
-    path = out / f"{request.key(index)}.truth.json"
-    if not path.exists() or not path.with_name(f"{request.key(index)}.mp4").exists():
+def _is_done(out: Path, recipe: Recipe) -> bool:
+    path = out / f"{recipe.key}.truth.json"
+    if not path.exists() or not (out / f"{recipe.key}.mp4").exists():
         return False
     try:
         truth = json.loads(path.read_text("utf-8"))
-        found, version = truth["recipe"], truth["format"]
+        found, version = dict(truth["recipe"]), truth["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is no truth file; remove it to make its video again") from error
-    wanted = json.loads(json.dumps(request.recipe(index)))
+    wanted = recipe.to_json()
     if version != FORMAT or found != wanted:
         names = sorted(name for name in wanted if found.get(name) != wanted[name])
         raise UsageError(
@@ -149,61 +130,52 @@ def _is_done(out: Path, request: CorpusRequest, index: int) -> bool:
     return True
 
 
-def _write_one(out: Path, request: CorpusRequest, index: int) -> str:
-    import cv2
-
-    from avbench.media import write_video
-
-    made = request.render(index)
-    key = request.key(index)
+def _write_one(out: Path, recipe: Recipe) -> str:
+    made = render(recipe)
+    # OpenCV's own threads would fight over the cores with the other workers.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        write_video(out / f"{key}.mp4", made.pictures(), made.audio, crf=CRF)
+        write_video(out / f"{recipe.key}.mp4", made.pictures(), made.audio, crf=CRF)
     finally:
         cv2.setNumThreads(threads)
-    _write_json(out / f"{key}.truth.json", made.truth.to_json())
-    return key
+    _write_json(out / f"{recipe.key}.truth.json", made.truth.to_json())
+    return recipe.key
 
 
-def _in_processes(task: partial[str], indices: Iterable[int], workers: int) -> Iterator[str]:
+def _in_processes(
+    task: Callable[[Recipe], str], recipes: Sequence[Recipe], workers: int
+) -> Iterator[str]:
     """Yield the task's results as they come, from this process where one worker is enough."""
-    if workers <= 1:
-        yield from map(task, indices)
+    if min(workers, len(recipes)) <= 1:
+        yield from map(task, recipes)
         return
     # Spawned, not forked: a process that holds threads cannot be forked safely.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        waiting = iter(indices)
-        pending = {pool.submit(task, index) for index, _ in zip(waiting, range(2 * workers))}
+    with ProcessPoolExecutor(min(workers, len(recipes)), mp_context=context) as pool:
         try:
-            while pending:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-                    for index in waiting:
-                        pending.add(pool.submit(task, index))
-                        break
+            for future in as_completed([pool.submit(task, recipe) for recipe in recipes]):
+                yield future.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def _manifest(out: Path, request: CorpusRequest, indices: range) -> dict[str, JSON]:
+def _manifest(out: Path, request: CorpusRequest, recipes: Sequence[Recipe]) -> dict[str, JSON]:
     videos = []
-    for index in indices:
-        path = out / f"{request.key(index)}.mp4"
+    for recipe in recipes:
+        path = out / f"{recipe.key}.mp4"
         videos.append({"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()})
-    recipe = request.recipe(request.first)
-    del recipe["index"]
+    shared = recipes[0].to_json()
+    del shared["index"]
     return {
         "format": "avbench-corpus-1",
         "avbench": __version__,
-        "recipe": recipe,
+        "recipe": shared,
         "preset": find_preset(request.preset).to_json(),
         "first": request.first,
         "videos": videos,
-        "seconds": round(len(videos) * request.length_s, 3),
+        "seconds": round(sum(recipe.seconds for recipe in recipes), 3),
     }
 
 
@@ -216,6 +188,3 @@ def _write_json(path: Path, value: JSON, indent: int | None = None) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
-
-
-__all__ = ["CRF", "KINDS", "MANIFEST", "MAX_OFFSET", "CorpusRequest", "write_corpus"]

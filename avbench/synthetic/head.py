@@ -11,14 +11,18 @@ from avbench.data import FloatArray, UInt8Array
 from avbench.synthetic.look import Colour, Look
 from avbench.synthetic.paint import (
     cover,
+    crease,
     ellipse_points,
+    line_mask,
     polygon_mask,
     smooth_noise,
-    stroke,
 )
 
 LEFT, RIGHT, TOP, BOTTOM = -1.25, 1.25, -1.45, 1.7
 """The canvas in head units."""
+_LONG_HAIR = np.array(
+    [(0.0, -1.16), (0.5, -1.1), (0.8, -0.85), (0.97, -0.3), (1.02, 0.4), (0.96, 1.5)]
+)
 CHEEK_V = 0.12
 """Where the head is widest."""
 
@@ -63,12 +67,7 @@ def paint_head(look: Look, scale: float, light: float, rng: np.random.Generator)
     for side in (-1, 1):
         ear = ellipse_points((side * (look.half_width + 0.02), 0.12), (0.10, 0.2), side * 8)
         _lay(head, ear, skin * 0.93)
-        stroke(
-            head.canvas,
-            head.to_pixels(ear[8:30] * (0.97, 0.8) + (0, 0.02)),
-            _tone(look.skin, 0.62),
-            0.018 * scale,
-        )
+        crease(head.canvas, head.to_pixels(ear[8:30] * (0.97, 0.8) + (0, 0.02)), 0.6, 0.02 * scale)
     _lay(head, outline(look), skin)
     _paint_nose(head, light)
     _paint_lines(head)
@@ -150,7 +149,7 @@ def _skin_field(
         grain = smooth_noise(rng, shape, (0.035 * scale, 0.035 * scale)) > 1.7
         where = grain * (np.abs(v - 0.22) < 0.2) * (np.abs(u) < 0.55)
         field *= 1 - 0.25 * look.freckles * where[..., None]
-    return np.clip(field, 0, 255)
+    return np.asarray(np.clip(field, 0, 255))
 
 
 def _hair_field(
@@ -160,7 +159,7 @@ def _hair_field(
     grain = (0.07 * scale, 0.07 * scale) if curly else (0.5 * scale, 0.025 * scale)
     strands = 1 + 0.22 * smooth_noise(rng, shape, grain)
     tone = np.clip(0.35 + 0.75 * shade, 0.4, 1.3) * np.clip(strands, 0.5, 1.6)
-    return np.clip(np.array(look.hair, np.float32) * tone[..., None] + 6, 0, 255)
+    return np.asarray(np.clip(np.array(look.hair, np.float32) * tone[..., None] + 6, 0, 255))
 
 
 def _paint_nose(head: Head, light: float) -> None:
@@ -171,10 +170,10 @@ def _paint_nose(head: Head, light: float) -> None:
     bridge = np.array(
         [(side * 0.06, look.eye_height), (side * 0.065, tip - 0.14), (side * look.nose_width, tip)]
     )
-    stroke(head.canvas, head.to_pixels(bridge), _tone(look.skin, 0.76), 0.022 * scale)
+    crease(head.canvas, head.to_pixels(bridge), 0.7, 0.035 * scale)
     base = np.linspace(-1, 1, 13)
     under = np.stack([base * look.nose_width, tip + 0.05 - 0.05 * base**2], axis=1)
-    stroke(head.canvas, head.to_pixels(under), _tone(look.skin, 0.68), 0.022 * scale)
+    crease(head.canvas, head.to_pixels(under), 0.55, 0.03 * scale)
     for wing in (-1, 1):
         nostril = ellipse_points((wing * look.nose_width * 0.5, tip + 0.025), (0.035, 0.018))
         cover(head.canvas, polygon_mask(head.canvas.shape[:2], head.to_pixels(nostril)), dark)
@@ -184,18 +183,18 @@ def _paint_lines(head: Head) -> None:
     """Folds from nose to mouth and across the forehead, deeper with age."""
     look, scale = head.look, head.scale
     tip = look.eye_height + look.nose_length
-    depth = 0.9 - 0.25 * look.age
+    depth = 0.85 - 0.3 * look.age
     for side in (-1, 1):
         start, stop = look.nose_width + 0.03, look.mouth_width + 0.09
         t = np.linspace(0, 1, 10)
         fold = np.stack(
             [side * (start + (stop - start) * t**0.8), tip + (look.mouth_height - tip) * t], axis=1
         )
-        stroke(head.canvas, head.to_pixels(fold), _tone(look.skin, depth), 0.02 * scale)
+        crease(head.canvas, head.to_pixels(fold), depth, 0.03 * scale)
     for row in range(3 if look.age > 0.4 else 0):
         x = np.linspace(-0.35, 0.35, 12)
         wrinkle = np.stack([x, -0.42 + 0.08 * row - 0.05 * x**2], axis=1)
-        stroke(head.canvas, head.to_pixels(wrinkle), _tone(look.skin, depth), 0.014 * scale)
+        crease(head.canvas, head.to_pixels(wrinkle), depth, 0.02 * scale)
 
 
 def _paint_beard(head: Head, hair: FloatArray, rng: np.random.Generator) -> None:
@@ -229,19 +228,14 @@ def _paint_hair_behind(head: Head, hair: FloatArray) -> None:
     if style == "long":
         _lay(
             head,
-            np.array(
-                [(-width - 0.16, 1.55), (-width - 0.2, -0.2), (-width + 0.1, -1.05)]
-                + [(0, -1.18), (width - 0.1, -1.05), (width + 0.2, -0.2), (width + 0.16, 1.55)]
-            ),
+            np.concatenate([_LONG_HAIR, _LONG_HAIR[::-1] * (-1, 1)]) * (width + 0.18, 1.0),
             hair * 0.75,
         )
     elif style == "bob":
-        _lay(head, ellipse_points((0, 0.0), (width + 0.2, 1.12)), hair * 0.75)
-        _lay(
-            head,
-            np.array([(-1, 0.1), (1, 0.1), (0.95, 0.75), (-0.95, 0.75)]) * (width + 0.2, 1.0),
-            hair * 0.75,
-        )
+        _lay(head, ellipse_points((0, -0.22), (width + 0.18, 0.95)), hair * 0.75)
+        for side in (-1, 1):
+            lock = np.array([(0.45, -0.3), (1.0, -0.3), (1.03, 0.3), (0.93, 0.72), (0.66, 0.7)])
+            _lay(head, lock * (side * (width + 0.18), 1.0), hair * 0.75)
     elif style == "bun":
         _lay(head, ellipse_points((0, -1.12), (0.3, 0.28)), hair * 0.85)
     elif style == "afro":
@@ -288,10 +282,8 @@ def _glasses(look: Look, scale: float, shape: tuple[int, int]) -> UInt8Array | N
         np.array([(edge, look.eye_height - 0.02), (look.half_width, look.eye_height - 0.05)]),
         np.array([(-edge, look.eye_height - 0.02), (-look.half_width, look.eye_height - 0.05)]),
     ]
-    pen = max(1, round(thickness))
-    for line, closed in [(line, True) for line in lines] + [(bar, False) for bar in bars]:
-        points = np.round(bare.to_pixels(line) * 16).astype(np.int32)
-        cv2.polylines(mask, [points], closed, 255, pen, cv2.LINE_AA, 4)
+    for line in lines + bars:
+        mask |= line_mask(shape, bare.to_pixels(line), max(1.0, thickness), closed=len(line) > 2)
     tone = 40.0 if look.glasses != "thin" else 110.0
     cover(layer, mask, (tone, tone * 0.9, tone * 0.8))
     layer[..., 3] = mask

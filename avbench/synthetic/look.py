@@ -45,7 +45,8 @@ _EYES: tuple[Colour, ...] = (
     (84, 110, 72),
     (96, 104, 112),
 )
-HAIR_STYLES = ("short", "side", "long", "bun", "afro", "bald", "receding", "bob")
+_MENS_STYLES = ("short", "side", "afro", "bald", "receding", "long")
+_WOMENS_STYLES = ("short", "side", "long", "bun", "afro", "bob", "bob", "long")
 BEARDS = ("none", "stubble", "moustache", "goatee", "full")
 GLASSES = ("none", "thin", "thick", "round")
 
@@ -103,13 +104,16 @@ class Look:
 def draw_look(seed: int, pool: str, identity: str) -> Look:
     """Draw a look from the stream that belongs to ``(seed, pool, identity)`` alone."""
     rng = rng_for(seed, "look", pool, identity)
-    skin = _vary(rng, _pick(rng, _SKINS), 10)
+    complexion = int(rng.integers(len(_SKINS)))
+    skin = _vary(rng, _SKINS[complexion], 8)
     lip_mix = rng.uniform(0.35, 0.75)
     lip_tint = _pick(rng, ((178, 84, 84), (190, 70, 80), (160, 80, 70), (150, 60, 66)))
-    lipstick = rng.random() < 0.2
-    lip = (176.0, 28.0, 52.0) if lipstick else _mix(_scale(skin, 0.82), lip_tint, lip_mix)
     masculine = rng.random() < 0.5
-    styles = HAIR_STYLES if masculine else HAIR_STYLES[:5] + ("bob",)
+    lipstick = not masculine and rng.random() < 0.35
+    lip = (176.0, 28.0, 52.0) if lipstick else _mix(_scale(skin, 0.82), lip_tint, lip_mix)
+    styles = _MENS_STYLES if masculine else _WOMENS_STYLES
+    # Dark skin mostly goes with dark hair, or grey.
+    hairs = _HAIRS if complexion < 4 else _HAIRS[:3] + _HAIRS[-2:]
     beard_odds = (0.35, 0.2, 0.12, 0.13, 0.2) if masculine else (1.0, 0.0, 0.0, 0.0, 0.0)
     return Look(
         identity=identity,
@@ -117,7 +121,7 @@ def draw_look(seed: int, pool: str, identity: str) -> Look:
         half_width=float(rng.uniform(0.68, 0.80)),
         jaw_power=float(rng.uniform(2.0, 3.4) if masculine else rng.uniform(1.8, 2.6)),
         chin_power=float(rng.uniform(1.7, 2.6)),
-        hair=_vary(rng, _pick(rng, _HAIRS), 10),
+        hair=_vary(rng, _pick(rng, hairs), 10),
         hair_style=styles[int(rng.integers(len(styles)))],
         hairline=float(rng.uniform(-0.66, -0.50)),
         beard=BEARDS[int(rng.choice(len(BEARDS), p=beard_odds))],
@@ -161,5 +165,7 @@ def _scale(colour: Colour, factor: float) -> Colour:
 
 
 def _vary(rng: np.random.Generator, colour: tuple[float, ...], sd: float) -> Colour:
-    r, g, b = (float(np.clip(x + rng.normal(0, sd), 0, 255)) for x in colour)
+    """Change mostly the brightness and a little the hue."""
+    light = rng.normal(0, sd)
+    r, g, b = (float(np.clip(x + light + rng.normal(0, 0.25 * sd), 0, 255)) for x in colour)
     return (r, g, b)

@@ -35,6 +35,16 @@ class Viseme(NamedTuple):
     strength: float = 1.0
 
 
+class MouthShape(NamedTuple):
+    """The shape of a mouth at one instant; the fields are those of `Viseme`."""
+
+    opening: float
+    width: float
+    rounding: float
+    tuck: float
+    tongue: float
+
+
 @dataclass(frozen=True, eq=False)
 class MouthCurves:
     """The shape of one mouth over time; every array has shape (T,)."""
@@ -47,6 +57,14 @@ class MouthCurves:
 
     def __len__(self) -> int:
         return len(self.opening)
+
+    def at(self, t: int) -> MouthShape:
+        """Return the shape in frame ``t``."""
+        return MouthShape(*(float(getattr(self, name)[t]) for name in MouthShape._fields))
+
+    def cut(self, start: int, stop: int) -> MouthCurves:
+        """Return the movement in frames [start, stop)."""
+        return MouthCurves(*(getattr(self, name)[start:stop] for name in MouthShape._fields))
 
 
 REST = Viseme(0.04, 0.0, 0.05)

@@ -89,7 +89,7 @@ def paint_occluder(
         for word in np.arange(-1.2, 1.2, 0.34):
             box = [(word, top + 0.1), (word + 0.25, top + 0.1)]
             lay(
-                np.array(box + [(word + 0.25, top + 0.19), (word, top + 0.19)]),
+                np.array([*box, (word + 0.25, top + 0.19), (word, top + 0.19)]),
                 (240.0, 240.0, 240.0),
             )
     else:

@@ -57,16 +57,27 @@ def cover(image: UInt8Array, mask: UInt8Array, colour: Colour | FloatArray) -> N
     under[...] = (under + (paint - under) * share + 0.5).astype(np.uint8)
 
 
-def stroke(
-    image: UInt8Array, points: FloatArray, colour: Colour, thickness: float, closed: bool = False
-) -> None:
-    """Draw a smooth line through ``points`` (pixels); thinner than a pixel means fainter."""
-    mask = np.zeros(image.shape[:2], np.uint8)
+def line_mask(
+    shape: tuple[int, int], points: FloatArray, thickness: float, closed: bool = False
+) -> UInt8Array:
+    """Return the coverage of a smooth line (pixels); thinner than a pixel means fainter."""
+    mask = np.zeros(shape, np.uint8)
     strength = round(255 * min(1.0, thickness))
-    cv2.polylines(
-        mask, [fixed(points)], closed, strength, max(1, round(thickness)), cv2.LINE_AA, _SHIFT
-    )
-    cover(image, mask, colour)
+    pen = max(1, round(thickness))
+    cv2.polylines(mask, [fixed(points)], closed, strength, pen, cv2.LINE_AA, _SHIFT)
+    return mask
+
+
+def stroke(image: UInt8Array, points: FloatArray, colour: Colour, thickness: float) -> None:
+    """Draw a smooth line through ``points`` (pixels)."""
+    cover(image, line_mask((image.shape[0], image.shape[1]), points, thickness), colour)
+
+
+def crease(image: UInt8Array, points: FloatArray, factor: float, thickness: float) -> None:
+    """Darken a picture by ``factor`` along a soft line through ``points`` (pixels)."""
+    mask = line_mask((image.shape[0], image.shape[1]), points, thickness)
+    mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), max(0.5, 0.5 * thickness)))
+    cover(image, mask, image[..., :3].astype(np.float32) * factor)
 
 
 def smooth_noise(

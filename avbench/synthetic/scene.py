@@ -7,10 +7,18 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 
 from avbench.data import FloatArray, UInt8Array
-from avbench.synthetic.backdrop import Backdrop, paint_backdrop, paint_body
-from avbench.synthetic.features import JAW_DROP, Gaze, MouthShape, jaw_ramp, paint_eyes, paint_mouth
+from avbench.synthetic.backdrop import Backdrop, Body, paint_backdrop, paint_body
+from avbench.synthetic.features import (
+    JAW_DROP,
+    Gaze,
+    jaw_ramp,
+    mouth_half_width,
+    paint_eyes,
+    paint_mouth,
+)
 from avbench.synthetic.head import BOTTOM, LEFT, RIGHT, TOP, Head, paint_head
 from avbench.synthetic.look import Look
 from avbench.synthetic.mouth import MouthCurves
@@ -102,7 +110,7 @@ class _Player:
     head: Head
     pose: Pose
     gaze: list[Gaze]
-    body: UInt8Array
+    body: Body
 
 
 class Scene:
@@ -154,7 +162,7 @@ class Scene:
             for player in self._players:
                 _draw_player(frame, player, t)
             curve = _tone_curve(float(self._gain[t]), self._tint, self._gamma)
-            yield noise.add(cv2.LUT(frame, curve))
+            yield noise.add(np.asarray(cv2.LUT(frame, curve), np.uint8))
 
 
 def _prepare(
@@ -176,18 +184,9 @@ def _prepare(
 
 def _draw_player(frame: UInt8Array, player: _Player, t: int) -> None:
     actor, pose = player.actor, player.pose
-    sway = 0.45 * np.array([pose.x[t] - actor.centre[0], pose.y[t] - actor.centre[1]])
-    shift = np.array([[1, 0, sway[0]], [0, 1, sway[1]]], np.float32)
-    height, width = frame.shape[:2]
-    body = cv2.warpAffine(player.body, shift, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    _over(frame, body)
-    mouth = actor.mouth
-    shape = MouthShape(
-        *(
-            float(c[t])
-            for c in (mouth.opening, mouth.width, mouth.rounding, mouth.tuck, mouth.tongue)
-        )
-    )
+    sway = (0.45 * (pose.x[t] - actor.centre[0]), 0.45 * (pose.y[t] - actor.centre[1]))
+    _lay_body(frame, player.body, sway)
+    shape = actor.mouth.at(t)
     canvas = player.head.canvas.copy()
     paint_eyes(player.head, canvas, player.gaze[t])
     paint_mouth(player.head, canvas, shape)
@@ -198,12 +197,22 @@ def _draw_player(frame: UInt8Array, player: _Player, t: int) -> None:
         paint_occluder(frame, actor.occluder, (pose.x[t], pose.y[t]), actor.head_height / 2, t)
 
 
-def _over(under: UInt8Array, layer: UInt8Array) -> None:
+def _lay_body(frame: UInt8Array, body: Body, sway: tuple[float, float]) -> None:
+    height, width = frame.shape[:2]
+    x0, y0 = max(body.left, 0), max(body.top, 0)
+    x1 = min(body.left + body.layer.shape[1], width)
+    y1 = min(body.top + body.layer.shape[0], height)
+    if x0 >= x1 or y0 >= y1:
+        return
+    move = np.array([[1, 0, body.left - x0 + sway[0]], [0, 1, body.top - y0 + sway[1]]], np.float32)
+    _over(frame[y0:y1, x0:x1], cv2.warpAffine(body.layer, move, (x1 - x0, y1 - y0)))
+
+
+def _over(under: UInt8Array, layer: MatLike) -> None:
     """Lay a premultiplied layer over a picture of the same size, in place."""
-    rest = 255 - layer[..., 3].astype(np.uint16)
-    shown = (under * rest[..., None] + 127) // 255 + layer[..., :3]
-    np.minimum(shown, 255, out=shown)
-    under[...] = shown.astype(np.uint8)
+    rest = cv2.cvtColor(255 - layer[..., 3], cv2.COLOR_GRAY2RGB)
+    dimmed = cv2.multiply(under, rest, scale=1 / 255)
+    under[...] = cv2.add(dimmed, cv2.cvtColor(layer, cv2.COLOR_RGBA2RGB))
 
 
 def _warp_head(
@@ -258,12 +267,11 @@ def _truth(player: _Player) -> DrawnFace:
     half = np.stack([pose.unit * (u1 - u0) / 2, pose.unit * (v1 - v0) / 2], axis=1)
     mouth = _to_picture(pose, np.array([[0.0, look.mouth_height]]), look.half_width)[:, 0]
     curves = player.actor.mouth
-    spread = 1 + 0.20 * curves.width - 0.30 * curves.rounding
-    spread = spread * (1 - 0.10 * curves.opening)
+    widths = [mouth_half_width(look, shape) for shape in map(curves.at, range(len(curves)))]
     return DrawnFace(
         boxes=np.concatenate([middle - half, middle + half], axis=1),
         mouth_centre=mouth,
-        mouth_width=2 * look.mouth_width * spread * pose.unit,
+        mouth_width=2 * np.array(widths) * pose.unit,
     )
 
 

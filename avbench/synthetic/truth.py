@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avbench.data import JSON, FloatArray
-from avbench.synthetic.mouth import MouthCurves
+from avbench.synthetic.mouth import MouthCurves, MouthShape
 from avbench.synthetic.occluder import Occluder
 from avbench.synthetic.scene import DrawnFace
 from avbench.synthetic.voice import Phone, Voice
@@ -32,18 +32,12 @@ class FaceTruth:
     def cut(self, start: int, stop: int) -> FaceTruth:
         """Return the truth of frames [start, stop) of the shot."""
         span = slice(start, stop)
-        drawn, mouth = self.drawn, self.mouth
+        drawn = self.drawn
         return FaceTruth(
             self.identity,
             self.role,
             DrawnFace(drawn.boxes[span], drawn.mouth_centre[span], drawn.mouth_width[span]),
-            MouthCurves(
-                mouth.opening[span],
-                mouth.width[span],
-                mouth.rounding[span],
-                mouth.tuck[span],
-                mouth.tongue[span],
-            ),
+            self.mouth.cut(start, stop),
             None if self.occluder is None else self.occluder.shifted(-start, stop - start),
         )
 
@@ -55,10 +49,7 @@ class FaceTruth:
             "boxes": _rounded(self.drawn.boxes, 1),
             "mouth_centre": _rounded(self.drawn.mouth_centre, 1),
             "mouth_width_px": _rounded(self.drawn.mouth_width, 1),
-            "mouth": {
-                name: _rounded(getattr(self.mouth, name), 3)
-                for name in ("opening", "width", "rounding", "tuck", "tongue")
-            },
+            "mouth": {name: _rounded(getattr(self.mouth, name), 3) for name in MouthShape._fields},
             "occluder": None if self.occluder is None else self.occluder.to_json(),
         }
 

@@ -37,14 +37,19 @@ _ACCENTS = (
     "en-gb-x-gbcwmd",
     "en-us-nyc",
 )
+# fmt: off
 _VARIANTS = (
-    "Alex|Alicia|Andrea|Andy|Annie|Denis|Diogo|Gene|Gene2|Henrique|Hugo|Jacky|Lee|Mario|Michael|"
-    "Mike|Nguyen|Reed|RicishayMax|RicishayMax3|Storm|adam|anika|announcer|antonio|aunty|belinda|"
-    "benjamin|boris|caleb|david|ed|edward|edward2|f1|f2|f3|f4|f5|grandma|grandpa|gustave|ian|"
-    "iven|iven2|iven3|iven4|john|kaukovalta|klatt|klatt2|klatt3|klatt4|linda|m1|m2|m3|m4|m5|m6|"
-    "m7|m8|marcelo|max|michel|miguel|mike2|norbert|pablo|paul|pedro|quincy|rob|robert|sandro|"
-    "shelby|steph|steph2|steph3|travis|victor|zac"
-).split("|")
+    "Alex", "Alicia", "Andrea", "Andy", "Annie", "Denis", "Diogo", "Gene", "Gene2",
+    "Henrique", "Hugo", "Jacky", "Lee", "Mario", "Michael", "Mike", "Nguyen", "Reed",
+    "RicishayMax", "RicishayMax3", "Storm", "adam", "anika", "announcer", "antonio", "aunty",
+    "belinda", "benjamin", "boris", "caleb", "david", "ed", "edward", "edward2", "f1", "f2",
+    "f3", "f4", "f5", "grandma", "grandpa", "gustave", "ian", "iven", "iven2", "iven3",
+    "iven4", "john", "kaukovalta", "klatt", "klatt2", "klatt3", "klatt4", "linda", "m1", "m2",
+    "m3", "m4", "m5", "m6", "m7", "m8", "marcelo", "max", "michel", "miguel", "mike2",
+    "norbert", "pablo", "paul", "pedro", "quincy", "rob", "robert", "sandro", "shelby",
+    "steph", "steph2", "steph3", "travis", "victor", "zac",
+)
+# fmt: on
 
 
 @dataclass(frozen=True)
