@@ -111,6 +111,8 @@ def _packets(source: Source, damage: Damage) -> Iterator[Packet[Stream]]:
                     joiner.join(packet)
                 yield packet
             return
+        except IndexError:
+            return  # PyAV trips over a stream that appeared late, once all others are flushed
         except FFmpegError as error:
             reason = error.strerror or "unknown error"
     damage.notes.append(f"reading stopped early ({reason})")

@@ -139,7 +139,7 @@ def orientation(frame: VideoFrame) -> Orientation:
         held = None
     if not isinstance(held, Buffer):
         return Orientation(False, False, False)
-    a, b, _, c, d = np.frombuffer(held, np.int32)[:5].tolist()
+    a, b, _, c, d = np.frombuffer(bytes(held), np.int32)[:5].tolist()
     if abs(a) >= abs(b):
         return Orientation(False, flip_rows=d < 0, flip_columns=a < 0)
     return Orientation(True, flip_rows=b < 0, flip_columns=c < 0)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
+from av.error import FFmpegError
 
 from avbench.data import FloatArray
 from avbench.errors import DataError
@@ -100,23 +101,38 @@ def read_sound(source: Path | bytes) -> FloatArray:
 
 
 class _Mixer:
-    """Mixes decoded blocks of any form down to float32 mono at one rate."""
+    """Mixes decoded blocks of any form down to float32 mono at one rate.
+
+    Channels with known places are mixed as libswresample does it, scaled so that equal channels
+    keep their level and nothing clips; others are averaged.
+    """
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
         self._form: tuple[str, str, int] | None = None
         self._resampler: AudioResampler | None = None
+        self._average = 1
 
     def mix(self, frame: AudioFrame) -> FloatArray:
         """Return one block; shape (S,)."""
         form = frame.format.name, frame.layout.name, frame.sample_rate
-        if form[:2] == ("fltp", "mono") and form[2] == self._rate:
+        if form == ("fltp", "mono", self._rate):
             return _samples(frame)
-        if form != self._form or self._resampler is None:
-            self._form = form
-            self._resampler = AudioResampler(format="flt", layout="mono", rate=self._rate)
-        mixed = [_samples(part) for part in self._resampler.resample(frame)]
-        return mixed[0] if len(mixed) == 1 else np.concatenate([np.zeros(0, np.float32), *mixed])
+        if self._resampler is None or form != self._form:
+            self._form, self._average = form, 1
+            self._resampler = AudioResampler(
+                "flt", "mono", self._rate, options={"rematrix_maxval": "1"}
+            )
+            try:
+                parts = self._resampler.resample(frame)
+            except FFmpegError:  # there is no way to mix this layout
+                self._average = frame.layout.nb_channels
+                self._resampler = AudioResampler("flt", None, self._rate)
+                parts = self._resampler.resample(frame)
+        else:
+            parts = self._resampler.resample(frame)
+        blocks = [_samples(part).reshape(-1, self._average).mean(1) for part in parts]
+        return np.concatenate([np.zeros(0, np.float32), *blocks])
 
 
 class _Clock:
