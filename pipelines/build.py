@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -41,6 +42,8 @@ class BuildReport:
     out: Path
     rows: Sequence[Row]
     shards: Sequence[shards.ShardInfo]
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """Files passed over because of their name, by reason."""
     up_to_date: bool = False
     """Nothing had to be done."""
     planned: Sequence[str] = ()
@@ -58,7 +61,7 @@ class BuildReport:
         lines = ledger.rejections(self.rows)
         if any(row.status == FAILED for row in self.rows):
             lines.append(f"the stacks of failures are in {self.out / 'work' / FAILED}")
-        lines += ledger.funnel(self.rows)
+        lines += ledger.funnel(self.rows, self.skipped)
         lines += card.split_lines(self.shards)
         if self.shards:
             lines.append(f"shards, dataset.json, ledger.parquet and README.md are in {self.out}")
@@ -68,12 +71,11 @@ class BuildReport:
         """Say in one sentence why there are no clips; empty where there are some."""
         if self.shards or self.planned:
             return ""
-        tried = [row for row in self.rows if row.status != "skipped"]
-        if not tried:
+        if not self.rows:
             return "no video among the sources; give a video, or a folder that holds some"
         return (
-            f"none of {len(tried)} videos gave a clip (the first, {tried[0].path}: "
-            f"{tried[0].reason}); every reason is in {self.out / 'ledger.parquet'}"
+            f"none of {len(self.rows)} videos gave a clip (the first, {self.rows[0].path}: "
+            f"{self.rows[0].reason}); every reason is in {self.out / 'ledger.parquet'}"
         )
 
 
@@ -167,6 +169,8 @@ class _Builder:
         self.distortion = options.distortion()
         self.shares = pack.parse_split(options.split)
         self.process = process
+        self.skipped: Counter[str] = Counter()
+        """Files in the sources that are no videos by their name, by reason."""
         self.checkpoint = (
             "" if self.sync.mode == "off" else sync.checkpoint_digest(self.sync.checkpoint)
         )
@@ -193,8 +197,10 @@ class _Builder:
         """Say what would run."""
         videos = self._inputs()
         active = [video for video in videos if not video.row.status]
-        skipped = len(videos) - len(active)
-        lines = [f"{len(videos)} files: {len(active)} videos, {skipped} passed over or rejected"]
+        lines = [
+            f"{len(active)} videos, {len(videos) - len(active)} rejected before any work, "
+            f"{self.skipped.total()} other files passed over"
+        ]
         if self._finished(videos) is not None:
             return [*lines, f"nothing to do: {self.out} is up to date"]
         folders = [self._facetrack_folder(video) for video in active]
@@ -219,9 +225,11 @@ class _Builder:
             row = Row(source.root, source.relative, "", video_id=source.video_id)
             video = _Video(source, replace(row, sha256=source.sha256))
             twin = seen.setdefault(source.sha256, source) if source.sha256 else source
+            if source.skip and not source.unreadable:
+                self.skipped[source.skip] += 1
+                continue
             if source.skip:
-                state = "rejected" if source.unreadable else "skipped"
-                video.close(state, "discover", source.skip, 0)
+                video.close("rejected", "discover", source.skip, 0)
             elif twin is not source:
                 reason = f"the same bytes as {twin.root}/{twin.relative}"
                 video.close("rejected", "discover", reason, 0)
@@ -329,7 +337,7 @@ class _Builder:
             job = Job(folder.name, {**payload, "folder": str(folder)})
             todo[job.name] = (video, folder, job)
         outcomes = engine.map(function, [job for _, _, job in todo.values()])
-        for outcome in progress.track(outcomes, step, len(todo), "video"):
+        for outcome in progress.track(outcomes, step, len(todo), "video") if todo else ():
             video, folder, _ = todo[outcome.job.name]
             lost = outcome.attempts - (outcome.status == "done")
             attempts = self._remember(folder, lost, outcome.reason, outcome.trace)
@@ -382,7 +390,7 @@ class _Builder:
         rows = ledger.read(self.out)
         if not whole or (self.options.retry and any(row.status == FAILED for row in rows)):
             return None
-        return BuildReport(self.out, rows, found, up_to_date=True)
+        return BuildReport(self.out, rows, found, self.skipped, up_to_date=True)
 
     def _write(self, videos: Sequence[_Video], rows: Sequence[Row]) -> BuildReport:
         """Write shards, ledger and card, and the manifest last."""
@@ -414,11 +422,12 @@ class _Builder:
         )
         if written:
             recipe = self._recipe(videos)
-            card.write(self.out, recipe, written, rows)
-            shards.finish_set(self.out, written, {**recipe, "files": ledger.counts(rows)})
+            card.write(self.out, recipe, written, rows, self.skipped)
+            files = {**ledger.counts(rows), "passed_over": dict(self.skipped)}
+            shards.finish_set(self.out, written, {**recipe, "files": files})
         if not options.keep_work and not any(row.status == FAILED for row in rows):
             shutil.rmtree(self.work)
-        return BuildReport(self.out, rows, written)
+        return BuildReport(self.out, rows, written, self.skipped)
 
 
 @contextmanager

@@ -44,7 +44,11 @@ def histogram(values: pd.Series[float]) -> list[tuple[int, int]]:
 
 
 def write(
-    out: Path, recipe: Mapping[str, JSON], written: Sequence[ShardInfo], rows: Sequence[Row]
+    out: Path,
+    recipe: Mapping[str, JSON],
+    written: Sequence[ShardInfo],
+    rows: Sequence[Row],
+    skipped: Mapping[str, int],
 ) -> None:
     """Write ``README.md`` beside the shards."""
     import pandas as pd
@@ -55,7 +59,7 @@ def write(
     )
     parts = [
         *_head(recipe, written, rows),
-        *_yield(rows),
+        *_yield(rows, skipped),
         *_faults(recipe, index),
         *_sync(recipe, index),
         *_settings(recipe),
@@ -101,14 +105,14 @@ def _head(
     ]
 
 
-def _yield(rows: Sequence[Row]) -> list[str]:
+def _yield(rows: Sequence[Row], skipped: Mapping[str, int]) -> list[str]:
     return [
         "## Yield",
         "",
         "Every file and frame that came in (`ledger.parquet` has a row per file):",
         "",
         "```",
-        *funnel(rows),
+        *funnel(rows, skipped),
         *rejections(rows),
         "```",
         "",

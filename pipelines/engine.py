@@ -167,7 +167,11 @@ class LocalEngine:
 
 
 class RayEngine:
-    """Units as Ray tasks, at most ``workers`` in flight; Ray starts with the first job."""
+    """Units as Ray tasks, at most ``workers`` in flight; Ray starts with the first job.
+
+    A private Ray ends with this engine. Where this process is killed outright, the servers and
+    workers end at once, and two idle helpers of Ray's own within about a minute.
+    """
 
     def __init__(self, settings: EngineSettings, scratch: Path) -> None:
         self._settings, self._scratch = settings, scratch

@@ -1,6 +1,6 @@
 """The ledger: one row per input file, and the sums that must hold.
 
-Every file that came in is kept, rejected, failed or passed over, and every frame of a kept or
+Every file that came in is kept, rejected or failed, and every frame of a kept or
 rejected video is in a packed clip or in a named rejection. `check` says where that is not so.
 """
 
@@ -18,7 +18,7 @@ from avbench.errors import AvbenchError
 from avbench.shards import write_atomic
 from avbench.timing import FPS
 
-STATES = ("kept", "rejected", "failed", "skipped")
+STATES = ("kept", "rejected", "failed")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Row:
     """One of `STATES`; empty while it is open.
 
     kept: it gave clips. rejected: for a reason in the file. failed: for a reason in the run, and
-    tried again by the next. skipped: not a video by its name.
+    tried again by the next.
     """
     step: str = ""
     """Where it was decided: discover, facetracks, sync or pack."""
@@ -85,12 +85,15 @@ def counts(rows: Iterable[Row]) -> dict[str, int]:
     return {name: found[name] for name in STATES}
 
 
-def funnel(rows: Sequence[Row]) -> list[str]:
-    """Return the yield as lines of text: files, then frames, by what became of them."""
+def funnel(rows: Sequence[Row], skipped: Mapping[str, int]) -> list[str]:
+    """Return the yield as lines of text: files, then frames, by what became of them.
+
+    ``skipped`` counts the files that were passed over, by reason; they have no row.
+    """
     parts = [f"{count} {name}" for name, count in counts(rows).items()]
     came, kept = sum(row.frames for row in rows), sum(row.kept_frames for row in rows)
     lines = [
-        f"files  {len(rows)} = " + " + ".join(parts),
+        f"videos {len(rows)} = " + " + ".join(parts),
         f"frames {came} ({_time(came)}) = {kept} in clips ({_share(kept, came)}) + rejected:",
     ]
     reasons: Counter[str] = Counter()
@@ -101,22 +104,17 @@ def funnel(rows: Sequence[Row]) -> list[str]:
         lines.append(f"  {reason:<{width}}  {count:>8}  {_share(count, came):>6}")
     if not reasons:
         lines[-1] = lines[-1].replace(" + rejected:", " + 0 rejected")
+    if skipped:
+        kinds = ", ".join(f"{count} {reason}" for reason, count in sorted(skipped.items()))
+        lines.append(f"other files passed over: {kinds}")
     return lines
 
 
 def rejections(rows: Iterable[Row]) -> list[str]:
-    """Return one line per file that gave no clips, and one for all that were passed over."""
-    listed = list(rows)
-    lines = [
-        f"{row.status} {row.source}/{row.path}: {row.reason}"
-        for row in listed
-        if row.status in ("rejected", "failed")
+    """Return one line per file that gave no clips."""
+    return [
+        f"{row.status} {row.source}/{row.path}: {row.reason}" for row in rows if not row.clips
     ]
-    skipped = Counter(row.reason for row in listed if row.status == "skipped")
-    if skipped:
-        kinds = ", ".join(f"{count} {reason}" for reason, count in sorted(skipped.items()))
-        lines.append(f"skipped {sum(skipped.values())} files: {kinds}")
-    return lines
 
 
 def write(rows: Sequence[Row], out: Path) -> None:
