@@ -424,7 +424,11 @@ class _Builder:
             recipe = self._recipe(videos)
             card.write(self.out, recipe, written, rows, self.skipped)
             files = {**ledger.counts(rows), "passed_over": dict(self.skipped)}
-            shards.finish_set(self.out, written, {**recipe, "files": files})
+            # A made video has its truth beside it; numbers on drawn faces need a warning.
+            truths = [video.source.path.with_suffix(".truth.json") for video in videos]
+            synthetic = any(truth.is_file() for truth in truths)
+            whole = {**recipe, "synthetic": synthetic, "files": files}
+            shards.finish_set(self.out, written, whole)
         if not options.keep_work and not any(row.status == FAILED for row in rows):
             shutil.rmtree(self.work)
         return BuildReport(self.out, rows, written, self.skipped)

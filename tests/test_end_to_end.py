@@ -75,6 +75,13 @@ def test_scores_carry_what_is_needed_to_distrust_them(tour: Path) -> None:
         assert word in text
 
 
+def test_the_table_warns_that_the_faces_are_drawn(tour: Path) -> None:
+    table = (tour / "demo/results/table.md").read_text("utf-8")
+    assert "Drawn faces" in table
+    assert "never to be compared" in table
+    assert "9.1 % exact, 25.6 % within ±1 frame" in table
+
+
 def test_trained_methods_beat_chance_and_the_oracle_is_perfect(tour: Path) -> None:
     predictions = pd.read_parquet(tour / "demo/results/predictions.parquet")
     right = predictions["predicted"] == predictions["offset"]
