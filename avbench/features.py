@@ -36,9 +36,9 @@ LOG_FLOOR = 1e-6
 MOUTH_CENTRE = (0.50, 0.55)
 """Centre of the mouth region, x and y as fractions of a face crop.
 
-In crops of SyncNet's geometry around BlazeFace boxes, closed mouths of real and of drawn frontal
-faces lie 0.50 to 0.56 down; opening them moves the lower lip further down."""
-MOUTH_SIDE = 0.36
+In crops of SyncNet's geometry, closed mouths of real and of drawn frontal faces lie 0.52 to 0.58
+down, and opening moves the lower lip further down."""
+MOUTH_SIDE = 0.32
 """Side of the mouth region as a fraction of a face crop."""
 MOUTH_PIXELS = 48
 """Side in pixels of the grey picture that a network sees."""

@@ -1,0 +1,93 @@
+"""An embedding is a function of its own five frames, and of nothing else."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from avbench.errors import DataError
+from avbench.models.training import new_network
+from avbench.models.two_stream import Extractor, TwoStream, TwoStreamConfig
+
+SMALL = TwoStreamConfig(video=(4, 4, 4, 4, 8), audio=(4, 4, 4, 4, 8), dim=8)
+
+
+def make(seed=0):
+    return Extractor(new_network(lambda: TwoStream(SMALL), np.random.default_rng(seed)))
+
+
+def clip(num_frames, seed=0):
+    rng = np.random.default_rng(seed)
+    frames = rng.integers(0, 255, (num_frames, 64, 64, 3)).astype(np.uint8)
+    return frames, (0.1 * rng.standard_normal(num_frames * 640)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def extractor():
+    return make()
+
+
+def test_rows_are_unit_vectors(extractor):
+    video, audio = extractor.embed(*clip(9))
+    assert video.shape == audio.shape == (5, 8)
+    assert video.dtype == audio.dtype == np.float32
+    for rows in (video, audio):
+        assert np.linalg.norm(rows, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
+
+
+@pytest.mark.parametrize("row", [0, 3, 7])
+def test_a_row_ignores_everything_outside_its_five_frames(extractor, row):
+    frames, audio = clip(12)
+    other_frames, other_audio = clip(12, seed=1)
+    seen = slice(row, row + 5)
+    heard = slice(640 * row, 640 * row + 3200)
+    other_frames[seen], other_audio[heard] = frames[seen], audio[heard]
+    before, after = extractor.embed(frames, audio), extractor.embed(other_frames, other_audio)
+    assert after.video[row] == pytest.approx(before.video[row], abs=1e-6)
+    assert after.audio[row] == pytest.approx(before.audio[row], abs=1e-6)
+
+
+@pytest.mark.parametrize("moment", [0, 4])
+def test_a_row_sees_the_first_and_the_last_of_its_five_frames(extractor, moment):
+    frames, audio = clip(9)
+    before = extractor.embed(frames, audio)
+    frames, audio = frames.copy(), audio.copy()
+    frames[2 + moment] = 255 - frames[2 + moment]
+    audio[640 * (2 + moment) + 100 : 640 * (2 + moment) + 500] = 0
+    after = extractor.embed(frames, audio)
+    assert np.abs(after.video[2] - before.video[2]).max() > 1e-3
+    assert np.abs(after.audio[2] - before.audio[2]).max() > 1e-3
+
+
+def test_a_window_embeds_as_the_slice_of_its_clip(extractor):
+    frames, audio = clip(300)
+    whole = extractor.embed(frames, audio)
+    for start in (0, 120, 285):
+        window = extractor.embed(
+            frames[start : start + 15], audio[640 * start : 640 * (start + 15)]
+        )
+        for part, rows in zip(window, whole, strict=True):
+            assert part == pytest.approx(rows[start : start + 11], abs=1e-5)
+
+
+def test_one_window_is_the_shortest_clip(extractor):
+    assert extractor.embed(*clip(5)).video.shape == (1, 8)
+    with pytest.raises(DataError, match="4 frames"):
+        extractor.embed(*clip(4))
+
+
+def test_the_id_names_the_weights():
+    assert make(0).id == make(0).id == pickle.loads(pickle.dumps(make(0))).id
+    assert make(0).id != make(1).id
+
+
+def test_impossible_sizes_are_refused():
+    with pytest.raises(ValueError, match="widths"):
+        TwoStreamConfig(video=(4, 4, 4, 4), audio=(4, 4, 4, 4, 4))
+
+
+def test_default_size_is_small():
+    parameters = sum(p.numel() for p in TwoStream(TwoStreamConfig()).parameters())
+    assert 0.5e6 < parameters < 2e6
