@@ -297,6 +297,13 @@ def _identity(asked: list[Question]) -> str:
 def _nothing_to_ask(keys: set[str], refusals: list[Refusal]) -> str:
     if not keys:
         return "there are no clips to measure on"
-    counts = Counter(refusal.reason for refusal in refusals)
-    reasons = "; ".join(reason for reason, _ in counts.most_common(3))
-    return f"none of the {len(keys)} clips can be asked about ({reasons}); use shorter windows"
+    reasons = Counter(refusal.reason for refusal in refusals).most_common(3)
+    remedy = (
+        "use shorter windows"
+        if any(refusal.length for refusal in refusals)
+        else "build the set with --distort none or global"
+    )
+    return (
+        f"none of the {len(keys)} clips can be asked about "
+        f"({'; '.join(reason for reason, _ in reasons)}); {remedy}"
+    )

@@ -217,6 +217,8 @@ def test_short_clips_are_counted_and_named() -> None:
 def test_what_cannot_be_measured_says_so() -> None:
     with pytest.raises(DataError, match="too short: 12 frames"):
         measure(Constant(), clips=[clip(0, num_frames=12)])
+    with pytest.raises(DataError, match=r"truth is unknown.*--distort none"):
+        measure(Constant(), clips=[clip(0, offset=None)])
     with pytest.raises(DataError, match="no clips"):
         evaluate([Constant()], [], TASK)
     with pytest.raises(DataError, match=r"clip-0001.*unique"):
