@@ -7,7 +7,6 @@ is: neighbouring frames resemble each other) plus noise of its own for picture a
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,10 +52,6 @@ class Simulated:
         self.name, self.noise, self.search = name, noise, search
         self.extractor = f"simulated-{noise}"
         self.embedded: list[str] = []
-
-    @classmethod
-    def load(cls, checkpoint: Path | None = None, *, search: int = 5) -> Simulated:
-        return cls(search=search)
 
     def embed(self, clip: Clip) -> Embeddings:
         self.embedded.append(clip.key)
