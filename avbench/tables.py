@@ -6,7 +6,8 @@ repeats, and in brackets the relative error reduction against the reference meth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from avbench.data import JSON
@@ -31,9 +32,13 @@ class Cell:
         >>> Cell(66.88, 0.35, 39.59).text()
         '66.88 ± 0.35 (39.59)'
         """
-        spread = "" if self.std is None else f" ± {self.std:.2f}"
-        gain = "" if self.rer is None else f" ({self.rer:.2f})"
-        return f"{self.mean:.2f}{spread}{gain}"
+        return " ".join(filter(None, self.parts()))
+
+    def parts(self) -> tuple[str, str, str]:
+        """Return accuracy, spread and error reduction as text; empty where there is none."""
+        spread = "" if self.std is None else f"± {self.std:.2f}"
+        gain = "" if self.rer is None else f"({self.rer:.2f})"
+        return f"{self.mean:.2f}", spread, gain
 
 
 @dataclass(frozen=True)
@@ -59,13 +64,15 @@ class Table:
         """Render for a terminal: columns aligned, notes below."""
         lines = [self.caption]
         for block in self.blocks:
-            head = ("frames", *(str(column) for column in self.columns))
-            body = [(label, *map(_text, cells)) for label, cells in block.rows]
-            widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
-            rule = "  ".join("-" * width for width in widths)
-            lines += ["", block.title, _aligned(head, widths), rule]
-            lines += [_aligned(row, widths) for row in body]
-        lines += ["", *self.notes] if self.notes else []
+            labels = _column(["frames", *(label for label, _ in block.rows)], str.ljust)
+            columns = [
+                _column([str(length), *_lined_up([cells[i] for _, cells in block.rows])], str.rjust)
+                for i, length in enumerate(self.columns)
+            ]
+            head, *body = ("  ".join(row).rstrip() for row in zip(labels, *columns, strict=True))
+            rule = "  ".join("-" * len(column[0]) for column in (labels, *columns))
+            lines += ["", block.title, head, rule, *body]
+        lines += ["", *(textwrap.fill(note, 100) for note in self.notes)] if self.notes else []
         return "\n".join(lines) + "\n"
 
     def to_markdown(self) -> str:
@@ -319,9 +326,20 @@ def _text(cell: Cell | None) -> str:
     return "-" if cell is None else cell.text()
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    first, *rest = zip(row, widths, strict=True)
-    return "  ".join([first[0].ljust(first[1]), *(text.rjust(width) for text, width in rest)])
+def _column(texts: Sequence[str], justify: Callable[[str, int], str]) -> list[str]:
+    width = max(map(len, texts))
+    return [justify(text, width) for text in texts]
+
+
+def _lined_up(cells: Sequence[Cell | None]) -> list[str]:
+    """Set accuracy below accuracy, spread below spread, reduction below reduction."""
+    parts = [("-", "", "") if cell is None else cell.parts() for cell in cells]
+    means, spreads, gains = zip(*parts, strict=True)
+    numbers = _column([spread.removeprefix("± ") for spread in spreads], str.rjust)
+    signs = [spread[:2].ljust(2) + n for spread, n in zip(spreads, numbers, strict=True)]
+    columns = [_column(means, str.rjust), signs, _column(gains, str.rjust)]
+    filled = [column for column in columns if any(map(str.strip, column))]
+    return [" ".join(row) for row in zip(*filled, strict=True)]
 
 
 def _md(text: str) -> str:

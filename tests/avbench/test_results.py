@@ -175,8 +175,10 @@ def test_the_papers_row_prints_as_in_the_paper() -> None:
     assert "79.26 ± 0.29 (21.26)" in text
     lines = text.splitlines()
     assert [line.split()[0] for line in lines if " ± " in line] == ["syncnet", "sync-e2e"]
-    widths = {len(line) for line in lines if " ± " in line or line.startswith("---")}
-    assert len(widths) == 1
+    marks = {tuple(i for i, c in enumerate(line) if c == "±") for line in lines if " ± " in line}
+    assert len(marks) == 1
+    assert len(lines[3].split()) == 3
+    assert {len(dash) for dash in lines[4].split()} == {19, 20}
 
 
 def test_markdown_is_a_table_and_marks_the_best() -> None:
@@ -224,7 +226,7 @@ def test_one_repeat_has_no_spread() -> None:
     assert Cell(50.0).text() == "50.00"
     task = OffsetTask(lengths=(11,), repeats=1)
     found = evaluate([Oracle()], [clip(1)], task)
-    assert "100.00\n" in accuracy_table(found.scores).to_text()
+    assert "oracle  100.00\n" in accuracy_table(found.scores).to_text()
 
 
 def test_chance_is_stated_from_the_search_range() -> None:
@@ -236,7 +238,7 @@ def test_chance_is_stated_from_the_search_range() -> None:
 
 def test_the_notes_say_what_the_numbers_cannot() -> None:
     found = outcome()
-    text = run_table(Run(found.predictions, found.scores, block(found))).to_text()
+    text = " ".join(run_table(Run(found.predictions, found.scores, block(found))).notes)
     assert "24 to 32 questions a cell: 8 clips, 1 window each, 4 repeats, seed 0" in text
     assert "9.1 % exact, 25.6 % within ±1 frame" in text
     assert "against syncnet" in text
@@ -252,7 +254,7 @@ def test_failures_are_named_under_the_table() -> None:
     methods = [Failing(embed="clip-0001")]
     found = evaluate(methods, [clip(0), clip(1)], TASK)
     facts = {"methods": {m.name: identify(m) for m in methods}, "reference": None}
-    text = run_table(Run(found.predictions, found.scores, block(found, **facts))).to_text()
+    text = " ".join(run_table(Run(found.predictions, found.scores, block(found, **facts))).notes)
     assert "failing failed on 8 of 16 questions, counted as wrong" in text
     assert "no face in this clip" in text
     assert "no reference method" in text
