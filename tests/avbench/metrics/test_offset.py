@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,25 +143,37 @@ def test_error_reduction_laws() -> None:
         metrics.rer(66.88, 45.17)
 
 
-# Tables 2 and 3 of Kim et al. (2021): accuracy in percent and the printed error reduction,
-# for 11, 13, 15 and 20 frames.
-BASELINE = {0: (45.17, 56.46, 63.66, 73.66), 1: (76.73, 83.85, 88.05, 93.34)}
-PRINTED = {
-    ("diag-avg", 0): ((63.34, 31.32), (67.46, 25.26), (71.91, 22.70), (77.95, 16.27)),
-    ("sync-cls", 0): ((64.12, 34.56), (69.43, 29.79), (73.69, 27.59), (79.02, 20.34)),
-    ("sync-e2e", 0): ((66.88, 39.59), (70.76, 32.84), (74.38, 29.50), (79.26, 21.25)),
-    ("diag-avg", 1): ((85.05, 35.73), (88.38, 28.08), (90.88, 23.71), (94.35, 15.08)),
-    ("sync-cls", 1): ((86.52, 42.05), (90.49, 41.10), (92.10, 33.92), (95.18, 27.64)),
-    ("sync-e2e", 1): ((88.42, 50.22), (90.79, 43.00), (92.60, 38.06), (95.18, 27.51)),
-}
+REPORTED = Path(__file__).resolve().parents[3] / "leaderboards" / "reported" / "kim2021.json"
 
 
 def test_the_papers_error_reductions_follow_from_its_accuracies_but_one() -> None:
+    """Tables 2 and 3 of Kim et al. (2021), as the leaderboard holds them."""
+    rows = json.loads(REPORTED.read_text("utf-8"))["rows"]
+    base = {
+        (row["tolerance"], row["window"]): row["accuracy"] / 100
+        for row in rows
+        if row["method"] == "syncnet"
+    }
+    printed = [row for row in rows if row["rer"] is not None]
+    assert (len(base), len(printed)) == (8, 24)
     off = {}
-    for (method, tolerance), cells in PRINTED.items():
-        bases = zip(cells, BASELINE[tolerance], (11, 13, 15, 20), strict=True)
-        for (accuracy, printed), base, length in bases:
-            computed = 100 * metrics.rer(accuracy / 100, base / 100)
-            if abs(computed - printed) > 0.12:
-                off[method, tolerance, length] = round(computed, 2)
+    for row in printed:
+        against = base[row["tolerance"], row["window"]]
+        computed = 100 * metrics.rer(row["accuracy"] / 100, against)
+        if abs(computed - row["rer"]) > 0.12:
+            off[row["method"], row["tolerance"], row["window"]] = round(computed, 2)
+            assert "33.14" in row["note"]
     assert off == {("diag-avg", 0, 11): 33.14}
+
+
+def test_a_few_of_the_printed_rows_by_hand() -> None:
+    """Guards the file above: the headline numbers of the paper's text."""
+    rows = {
+        (row["method"], row["tolerance"], row["window"]): row
+        for row in json.loads(REPORTED.read_text("utf-8"))["rows"]
+    }
+    assert rows["sync-e2e", 0, 20]["accuracy"] == 79.26
+    assert rows["sync-e2e", 0, 11]["rer"] == 39.59
+    assert rows["sync-e2e", 1, 11]["rer"] == 50.22
+    assert rows["sync-e2e", 1, 20]["accuracy"] == 95.18
+    assert rows["diag-avg", 0, 11]["rer"] == 31.32
