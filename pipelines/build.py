@@ -109,9 +109,11 @@ class _Video:
         self.settle()
         self.row = replace(self.row, status=state, step=step, reason=reason, attempts=attempts)
 
-    def settle(self) -> None:
-        """Account for its frames."""
-        self.row = ledger.account(self.row, self.frames, self.tracks, self.decisions, self.split)
+    def settle(self, spans: Mapping[str, tuple[int, int]] | None = None) -> None:
+        """Account for its frames; ``spans`` are those that packed clips show, by key."""
+        self.row = ledger.account(
+            self.row, self.frames, self.tracks, self.decisions, self.split, spans
+        )
 
 
 def build(
@@ -314,8 +316,8 @@ class _Builder:
             )
             if not video.row.status:
                 jobs.append((video, video.prepared, payload))
-        for video, _ in self._phase(engine, "pack", pack.prepare_unit, jobs):
-            video.settle()
+        for video, receipt in self._phase(engine, "pack", pack.prepare_unit, jobs):
+            video.settle(receipt["spans"])
 
     def _phase(
         self,

@@ -27,14 +27,22 @@ def hours(frames: int) -> str:
     return f"{seconds / 3600:.2f} h" if seconds >= 3600 else f"{seconds:.1f} s"
 
 
-def split_lines(written: Sequence[ShardInfo]) -> list[str]:
-    """Return one line of totals per split."""
-    lines = []
+def split_rows(written: Sequence[ShardInfo]) -> list[tuple[str, int, str, int]]:
+    """Return name, clips, length and shards of every split."""
+    rows = []
     for split in dict.fromkeys(info.split for info in written):
         own = [info for info in written if info.split == split]
         clips, frames = sum(info.samples for info in own), sum(info.frames for info in own)
-        lines.append(f"{split}: {clips} clips, {hours(frames)}, {len(own)} shards")
-    return lines
+        rows.append((split, clips, hours(frames), len(own)))
+    return rows
+
+
+def split_lines(written: Sequence[ShardInfo]) -> list[str]:
+    """Return one line of totals per split."""
+    return [
+        f"{split}: {clips} clips, {length}, shards: {shards}"
+        for split, clips, length, shards in split_rows(written)
+    ]
 
 
 def histogram(values: pd.Series[float]) -> list[tuple[int, int]]:
@@ -85,13 +93,9 @@ def _head(
         "",
         "| split | clips | length | shards |",
         "|---|---|---|---|",
-        *(
-            f"| {line.replace(': ', ' | ', 1).replace(', ', ' | ')} |"
-            for line in split_lines(written)
-        ),
+        *("| {} | {} | {} | {} |".format(*row) for row in split_rows(written)),
         "",
-        f"Chosen by {recipe['split']['by']} from a hash of seed {recipe['split']['seed']} and its "
-        f"name, shares {recipe['split']['shares']} on average.",
+        _how_split(recipe["split"]),
         "",
         "## Reading",
         "",
@@ -103,6 +107,15 @@ def _head(
         "```",
         "",
     ]
+
+
+def _how_split(split: Mapping[str, JSON]) -> str:
+    if "/" not in split["shares"]:
+        return f"Everything was put into {split['shares']} by request."
+    return (
+        f"Chosen by {split['by']} from a hash of seed {split['seed']} and its name; "
+        f"{split['shares']} on average."
+    )
 
 
 def _yield(rows: Sequence[Row], skipped: Mapping[str, int]) -> list[str]:

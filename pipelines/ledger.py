@@ -19,6 +19,7 @@ from avbench.shards import write_atomic
 from avbench.timing import FPS
 
 STATES = ("kept", "rejected", "failed")
+CUT = "pack: cut to make room for an offset"
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,7 @@ def funnel(rows: Sequence[Row], skipped: Mapping[str, int]) -> list[str]:
 
 def rejections(rows: Iterable[Row]) -> list[str]:
     """Return one line per file that gave no clips."""
-    return [
-        f"{row.status} {row.source}/{row.path}: {row.reason}" for row in rows if not row.clips
-    ]
+    return [f"{row.status} {row.source}/{row.path}: {row.reason}" for row in rows if not row.clips]
 
 
 def write(rows: Sequence[Row], out: Path) -> None:
@@ -144,6 +143,7 @@ def account(
     tracks: Sequence[Mapping[str, JSON]],
     decisions: Mapping[str, str],
     split: str,
+    spans: Mapping[str, tuple[int, int]] | None = None,
 ) -> Row:
     """Close the books of one video after its facetracks were judged.
 
@@ -159,18 +159,21 @@ def account(
         Reason for leaving a facetrack out, by key; absent where it is packed.
     split
         Where its clips went.
+    spans
+        Frames [start, stop) of the video that a packed clip still shows, by key, where its fault
+        took some away.
     """
-    packed = [track for track in tracks if track["key"] not in decisions]
-    shown: set[int] = set()
-    for track in packed:
-        shown.update(range(track["start"], track["stop"]))
+    whole = {track["key"]: (int(track["start"]), int(track["stop"])) for track in tracks}
+    packed = {key: span for key, span in whole.items() if key not in decisions}
+    packed |= {key: span for key, span in (spans or {}).items() if key in packed}
+    shown = {frame for span in packed.values() for frame in range(*span)}
     lost = Counter(rejected)
     counted = set(shown)
-    for track in tracks:
-        # A frame that only rejected facetracks show goes to the first of them in key order.
-        frames = set(range(track["start"], track["stop"])) - counted
+    for key, span in whole.items():
+        # A frame that no clip shows goes to the first facetrack, in key order, that has it.
+        frames = set(range(*span)) - counted
         if frames:
-            lost[decisions[track["key"]]] += len(frames)
+            lost[decisions.get(key, CUT)] += len(frames)
             counted |= frames
     if packed:
         status, step, reason = "kept", "pack", ""
@@ -188,7 +191,7 @@ def account(
         rejected_frames=dict(sorted(lost.items())),
         tracks=len(tracks),
         clips=len(packed),
-        clip_frames=sum(track["stop"] - track["start"] for track in packed),
+        clip_frames=sum(stop - start for start, stop in packed.values()),
         split=split if packed else "",
     )
 

@@ -111,7 +111,7 @@ class BuildOptions:
         return recipe
 
 
-def override(settings: T, values: Mapping[str, str]) -> T:
+def override(settings: T, values: Mapping[str, str], prefix: str = "") -> T:
     """Return nested settings with some replaced, by dotted name.
 
     Parameters
@@ -119,7 +119,9 @@ def override(settings: T, values: Mapping[str, str]) -> T:
     settings
         A frozen dataclass of numbers, strings and further such dataclasses.
     values
-        ``{"min_face": "64", "tracking.iou": "0.4"}``; each takes the type of what it replaces.
+        ``{"min_face": "64", "crops.crf": "20"}``; each takes the type of what it replaces.
+    prefix
+        What stands before the names in messages.
 
     Raises
     ------
@@ -132,18 +134,18 @@ def override(settings: T, values: Mapping[str, str]) -> T:
         head, _, rest = name.partition(".")
         known = {f.name for f in fields(cast("Any", settings))}
         if head not in known:
-            raise UnknownName("setting", name, known)
+            raise UnknownName("setting", prefix + name, [prefix + each for each in known])
         old = getattr(settings, head)
         if is_dataclass(old):
-            new = override(old, {rest: text})
+            new = override(old, {rest: text}, f"{prefix}{head}.")
         elif rest:
-            raise UnknownName("setting", name, known)
+            raise UnknownName("setting", prefix + name, [prefix + each for each in known])
         else:
-            new = _parse(name, text, old)
+            new = _parse(prefix + name, text, old)
         try:
             settings = cast("T", replace(cast("Any", settings), **{head: new}))
         except ValueError as error:
-            raise UsageError(f"setting {name}={text}: {error}") from error
+            raise UsageError(f"setting {prefix}{name}={text}: {error}") from error
     return settings
 
 

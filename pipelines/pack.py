@@ -156,13 +156,18 @@ def prepare_unit(payload: Mapping[str, JSON]) -> JSON:
     tracks, folder = Path(payload["facetracks"]), Path(payload["folder"])
     distortion = Distortion(**payload["distortion"])
     with staging(folder) as part:
-        for key in payload["keys"]:
-            _prepare_clip(tracks, key, part, distortion, int(payload["seed"]))
-        publish(part, folder, {"keys": payload["keys"]})
+        spans = {
+            key: _prepare_clip(tracks, key, part, distortion, int(payload["seed"]))
+            for key in payload["keys"]
+        }
+        publish(part, folder, {"spans": spans})
     return None
 
 
-def _prepare_clip(tracks: Path, key: str, part: Path, distortion: Distortion, seed: int) -> None:
+def _prepare_clip(
+    tracks: Path, key: str, part: Path, distortion: Distortion, seed: int
+) -> list[int]:
+    """Write one clip; return the frames [start, stop) of the video between which it lies."""
     info = json.loads((tracks / f"{key}.json").read_text("utf-8"))
     frames = int(info["stop"]) - int(info["start"])
     before, after = int(info["context"]["before"]), int(info["context"]["after"])
@@ -185,6 +190,8 @@ def _prepare_clip(tracks: Path, key: str, part: Path, distortion: Distortion, se
     if distortion.kind != "none":
         truth["distortion"]["max_offset"] = distortion.max_offset
     write_json(part / f"{key}.truth.json", truth)
+    start = int(info["start"])
+    return [start + int(cut.shown[0]), start + int(cut.shown[-1]) + 1]
 
 
 def stored_context(sound: FloatArray, num_frames: int) -> int:
