@@ -56,7 +56,9 @@ class Quality:
     def options(self) -> dict[str, str]:
         """Return the options of the encoder."""
         quality = {"qp": "0"} if self.lossless else {"crf": str(self.crf)}
-        return {**quality, "preset": self.preset, "threads": "1"}
+        # On CPUs with AVX-512 the macroblock tree of x264 reads memory it never wrote: the bytes
+        # then differ from run to run.
+        return {**quality, "preset": self.preset, "mbtree": "0", "threads": "1"}
 
 
 class VideoWriter:
