@@ -18,6 +18,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
 from tempfile import TemporaryFile
 from typing import Any, Protocol
 
@@ -66,8 +68,8 @@ class Detections:
 class Detector(Protocol):
     """Anything that finds faces in one picture."""
 
-    def __call__(self, image: UInt8Array, thorough: bool = False) -> Detections:
-        """Find the faces of an RGB picture, shape (H, W, 3); take longer where ``thorough``."""
+    def __call__(self, image: UInt8Array) -> Detections:
+        """Find the faces of an RGB picture; shape (H, W, 3)."""
         ...
 
 
@@ -86,31 +88,40 @@ def iou(first: FloatArray, second: FloatArray) -> FloatArray:
     return result
 
 
-def suppress(found: Detections, overlap: float = 0.4, within: float = 0.8) -> Detections:
-    """Keep the most confident of boxes that show the same face, best first.
+def merge(found: Detections, overlap: float = 0.4, within: float = 0.8) -> Detections:
+    """Make one detection of all that show the same face, most confident first.
+
+    The mean of the boxes, weighted by confidence, moves less from frame to frame than the best of
+    them, which may come now from one look at the picture and now from another.
 
     Parameters
     ----------
     found
         The faces of one picture.
     overlap
-        Boxes of a greater IoU are one face.
+        Boxes of a greater IoU with the most confident are averaged with it.
     within
-        So are boxes of which the smaller lies inside the other by more than this share.
+        A box is dropped where this share of the smaller of it and a more confident one is common
+        to both: a part of a face, or a face and its hair.
     """
     # Ties go to the box further left, so that the order never depends on where a box came from.
-    order = np.lexsort((found.boxes[:, 0], -found.scores))
-    found = found[order]
+    found = found[np.lexsort((found.boxes[:, 0], -found.scores))]
     areas = np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=-1)
     shares = iou(found.boxes, found.boxes)
-    shared = shares / (1 + shares) * (areas[:, None] + areas[None, :])
-    smaller = np.minimum(areas[:, None], areas[None, :])
-    alike = (shares > overlap) | (shared > within * smaller)
-    kept: list[int] = []
+    common = shares / (1 + shares) * (areas[:, None] + areas[None, :])
+    nested = common > within * np.minimum(areas[:, None], areas[None, :])
+    free = np.ones(len(found), bool)
+    faces = []
     for row in range(len(found)):
-        if not alike[row, kept].any():
-            kept.append(row)
-    return found[np.array(kept, np.int64)]
+        if free[row]:
+            same = free & (shares[row] > overlap)
+            weights = found.scores[same] / found.scores[same].sum()
+            faces.append((weights @ found.boxes[same], weights @ found.mouths[same], row))
+            free &= ~(same | nested[row])
+    if not faces:
+        return Detections.none()
+    boxes, mouths, rows = (np.array(column) for column in zip(*faces, strict=True))
+    return Detections(boxes, found.scores[rows], mouths)
 
 
 def face_box(squares: FloatArray) -> FloatArray:
@@ -130,9 +141,10 @@ def face_box(squares: FloatArray) -> FloatArray:
 class BlazeFace:
     """MediaPipe's full-range BlazeFace, whose weights come with the package.
 
-    The network sees the picture shrunk to 192 pixels, in which both a face that fills the picture
-    and one of a few pixels are missed. A thorough look at a picture without faces goes on: from
-    further away, with a grey margin, then from closer, in squares that cover the picture.
+    The network sees a picture shrunk to 192 pixels, in which small faces are missed. A long
+    picture is therefore looked at as a whole and in the squares that cover it. One in which no
+    face is found is looked at again: from further away, with a grey margin, for faces that fill
+    it, and a squarish one in its four corners.
 
     Parameters
     ----------
@@ -158,20 +170,22 @@ class BlazeFace:
             # The first picture makes the network announce itself on standard error.
             self._network.process(np.zeros((32, 32, 3), np.uint8))
 
-    def __call__(self, image: UInt8Array, thorough: bool = False) -> Detections:
-        """Find the faces of an RGB picture, shape (H, W, 3); take longer where ``thorough``."""
-        found = self._look(image)
-        if not len(found) and thorough:
-            height, width = image.shape[:2]
+    def __call__(self, image: UInt8Array) -> Detections:
+        """Find the faces of an RGB picture; shape (H, W, 3)."""
+        height, width = image.shape[:2]
+        found = Detections.join(
+            self._look(image), *(self._look_inside(image, *s) for s in squares(height, width))
+        )
+        if not len(found):
             margin = max(height, width) // 4
             grey = (PAD_VALUE,) * 3
             far = cv2.copyMakeBorder(image, *(margin,) * 4, cv2.BORDER_CONSTANT, value=grey)
-            found = self._look(far, -margin, -margin)
-            if not len(found):
-                squares = tiles(height, width)
-                looks = [self._look(image[y : y + s, x : x + s], x, y) for x, y, s in squares]
-                found = Detections.join(*looks)
-        return suppress(found)
+            found = self._look(np.asarray(far, np.uint8), -margin, -margin)
+        if not len(found):
+            found = Detections.join(
+                found, *(self._look_inside(image, *s) for s in corners(height, width))
+            )
+        return merge(found)
 
     def _look(self, image: UInt8Array, left: int = 0, top: int = 0) -> Detections:
         """Run the network on part of a picture whose corner lies at (left, top)."""
@@ -190,23 +204,42 @@ class BlazeFace:
         table = np.array(rows, np.float64).reshape(-1, 7)
         return Detections(face_box(table[:, :4]), table[:, 4], table[:, 5:])
 
+    def _look_inside(self, image: UInt8Array, left: int, top: int, side: int) -> Detections:
+        """Look at one square of a picture, leaving out faces that its inner edges cut."""
+        found = self._look(image[top : top + side, left : left + side], left, top)
+        height, width = image.shape[:2]
+        x0, y0, x1, y1 = found.boxes.T
+        cut = ((x0 < left) & (left > 0)) | ((x1 > left + side) & (left + side < width))
+        cut |= ((y0 < top) & (top > 0)) | ((y1 > top + side) & (top + side < height))
+        return found[~cut]
 
-def tiles(height: int, width: int) -> list[tuple[int, int, int]]:
-    """Return the squares (x, y, side) in which a picture is looked at from closer.
 
-    A long picture is covered by squares of its short side; a squarish one by its four overlapping
-    corners of two thirds and its centre.
+def squares(height: int, width: int) -> list[tuple[int, int, int]]:
+    """Return the overlapping squares (x, y, side) that cover a long picture; none for others.
 
-    >>> tiles(1920, 1080)
-    [(0, 0, 1080), (0, 420, 1080), (0, 840, 1080)]
+    >>> squares(720, 1280)
+    [(0, 0, 720), (560, 0, 720)]
+    >>> squares(480, 640)
+    []
     """
     short, long = sorted((height, width))
-    if long >= 1.2 * short:
-        places = np.linspace(0, long - short, 3).round().astype(int).tolist()
-        return [(0, p, short) if height > width else (p, 0, short) for p in places]
-    side = 2 * short // 3
-    x, y = width - side, height - side
-    return [(0, 0, side), (x, 0, side), (0, y, side), (x, y, side), (x // 2, y // 2, side)]
+    if long < 1.5 * short:
+        return []
+    count = ceil(long / short + 0.2)
+    places = [(long - short) * number // (count - 1) for number in range(count)]
+    return [(0, p, short) if height > width else (p, 0, short) for p in places]
+
+
+def corners(height: int, width: int) -> list[tuple[int, int, int]]:
+    """Return the squares (x, y, side) at the corners of a squarish picture; none for others.
+
+    >>> corners(300, 330)
+    [(0, 0, 200), (130, 0, 200), (0, 100, 200), (130, 100, 200)]
+    """
+    if squares(height, width):
+        return []
+    side = 2 * min(height, width) // 3
+    return [(x, y, side) for y in (0, height - side) for x in (0, width - side)]
 
 
 DETECTORS: dict[str, Callable[[float], Detector]] = {"blazeface": BlazeFace}
@@ -214,7 +247,7 @@ DETECTORS: dict[str, Callable[[float], Detector]] = {"blazeface": BlazeFace}
 
 
 def load_detector(name: str, confidence: float) -> Detector:
-    """Make a face detector by name.
+    """Return a face detector by name; made once in each process.
 
     Raises
     ------
@@ -225,6 +258,12 @@ def load_detector(name: str, confidence: float) -> Detector:
     """
     if name not in DETECTORS:
         raise UnknownName("face detector", name, DETECTORS)
+    # A network does not survive a fork: each process has its own.
+    return _loaded(name, confidence, os.getpid())
+
+
+@lru_cache(maxsize=2)
+def _loaded(name: str, confidence: float, process: int) -> Detector:
     return DETECTORS[name](confidence)
 
 

@@ -7,14 +7,14 @@ of overlaps is greatest; what is left begins new tracks. A track that meets noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from avbench.data import FloatArray, Shot
+from avbench.data import FloatArray, IntArray, Shot
 
 from .faces import Detections, iou
 
@@ -23,7 +23,7 @@ from .faces import Detections, iou
 class TrackSettings:
     """How boxes are linked."""
 
-    min_iou: float = 0.4
+    min_iou: float = 0.3
     """Least overlap of a box with a track's last one."""
     max_gap: int = 12
     """Most frames in a row without a detection inside a track; about half a second."""
@@ -71,20 +71,26 @@ class _Running:
         self.scores.append(float(found.scores[row]))
         self.mouths.append(found.mouths[row])
 
-    def finish(self) -> LinkedFaces:
-        every = np.arange(self.frames[0], self.frames[-1] + 1)
+    def finish(self, unseen: Set[int]) -> LinkedFaces:
+        """Make the track; beyond its ends it lasts through frames that nobody looked at."""
+        start, stop = self.frames[0], self.frames[-1] + 1
+        while start - 1 in unseen:
+            start -= 1
+        while stop in unseen:
+            stop += 1
+        every = np.arange(start, stop)
         scores = np.full(len(every), np.nan)
-        scores[np.array(self.frames) - every[0]] = self.scores
+        scores[np.array(self.frames) - start] = self.scores
         return LinkedFaces(
-            start=int(every[0]),
+            start=start,
             boxes=_fill(every, self.frames, np.stack(self.boxes)),
             scores=scores,
             mouths=_fill(every, self.frames, np.stack(self.mouths)),
         )
 
 
-def _fill(every: FloatArray, frames: Sequence[int], values: FloatArray) -> FloatArray:
-    """Interpolate each column of ``values``, known at ``frames``, to every frame."""
+def _fill(every: IntArray, frames: Sequence[int], values: FloatArray) -> FloatArray:
+    """Interpolate each column of ``values``, known at ``frames``; beyond them it stands still."""
     columns = [np.interp(every, frames, column) for column in values.T]
     return np.stack(columns, axis=1)
 
@@ -124,7 +130,7 @@ def link(
     Parameters
     ----------
     detections
-        Frame number -> faces, for the frames that were looked at.
+        Frame number -> faces, perhaps none, for the frames that were looked at.
     shot
         Frames outside it are ignored.
     settings
@@ -133,7 +139,8 @@ def link(
     Returns
     -------
     list of LinkedFaces
-        Every detection is in exactly one of them; ordered by start, then from left to right.
+        Every detection of the shot is in exactly one of them; ordered by start, then from left
+        to right.
     """
     running: list[_Running] = []
     ended: list[_Running] = []
@@ -141,7 +148,7 @@ def link(
         found = detections.get(frame)
         if found is None or not len(found):
             continue
-        alive = []
+        alive: list[_Running] = []
         for track in running:
             (alive if frame - track.frames[-1] <= settings.max_gap + 1 else ended).append(track)
         running = alive
@@ -155,7 +162,8 @@ def link(
             track = _Running()
             track.add(frame, found, row)
             running.append(track)
-    tracks = [track.finish() for track in ended + running]
+    unseen = set(range(shot.start, shot.stop)) - detections.keys()
+    tracks = [track.finish(unseen) for track in ended + running]
     return sorted(tracks, key=lambda track: (track.start, *track.boxes[0]))
 
 
