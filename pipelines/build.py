@@ -25,58 +25,14 @@ from avbench.data import JSON
 from avbench.errors import UsageError
 
 from . import card, ledger, pack, sync, units
-from .engine import Engine, Function, Job, open_engine
+from .engine import Engine, Job, open_engine
 from .facetracks import process_video
-from .ledger import Row
+from .guard import Function
+from .ledger import FAILED, Row
 from .options import BuildOptions
 from .pack import Packed
+from .report import BuildReport
 from .units import Process, Source
-
-FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class BuildReport:
-    """What a build came to."""
-
-    out: Path
-    rows: Sequence[Row]
-    shards: Sequence[shards.ShardInfo]
-    skipped: Mapping[str, int] = field(default_factory=dict)
-    """Files passed over because of their name, by reason."""
-    up_to_date: bool = False
-    """Nothing had to be done."""
-    planned: Sequence[str] = ()
-    """What would be done, where that was the question."""
-
-    @property
-    def clips(self) -> int:
-        """Clips in shards."""
-        return sum(info.samples for info in self.shards)
-
-    def lines(self) -> list[str]:
-        """Return the summary as lines of text."""
-        if self.planned:
-            return list(self.planned)
-        lines = ledger.rejections(self.rows)
-        if any(row.status == FAILED for row in self.rows):
-            lines.append(f"the stacks of failures are in {self.out / 'work' / FAILED}")
-        lines += ledger.funnel(self.rows, self.skipped)
-        lines += card.split_lines(self.shards)
-        if self.shards:
-            lines.append(f"shards, dataset.json, ledger.parquet and README.md are in {self.out}")
-        return lines
-
-    def nothing_usable(self) -> str:
-        """Say in one sentence why there are no clips; empty where there are some."""
-        if self.shards or self.planned:
-            return ""
-        if not self.rows:
-            return "no video among the sources; give a video, or a folder that holds some"
-        return (
-            f"none of {len(self.rows)} videos gave a clip (the first, {self.rows[0].path}: "
-            f"{self.rows[0].reason}); every reason is in {self.out / 'ledger.parquet'}"
-        )
 
 
 @dataclass
@@ -338,7 +294,9 @@ class _Builder:
                 continue
             job = Job(folder.name, {**payload, "folder": str(folder)})
             todo[job.name] = (video, folder, job)
-        outcomes = engine.map(function, [job for _, _, job in todo.values()])
+        # The largest first, so that no worker begins a long one when the others are done.
+        ordered = sorted(todo.values(), key=lambda entry: -entry[0].mark[0])
+        outcomes = engine.map(function, [job for _, _, job in ordered])
         for outcome in progress.track(outcomes, step, len(todo), "video") if todo else ():
             video, folder, _ = todo[outcome.job.name]
             lost = outcome.attempts - (outcome.status == "done")

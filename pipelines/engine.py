@@ -9,34 +9,26 @@ imports ray.
 from __future__ import annotations
 
 import contextlib
-import errno
-import faulthandler
+import hashlib
 import os
+import platform
 import shutil
-import signal
-import sys
 import tempfile
-import threading
-import traceback
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any, Literal, Protocol
 
 from avbench.data import JSON
-from avbench.errors import AvbenchError, MissingDependency, UnknownName, UsageError
+from avbench.errors import AvbenchError, UnknownName, UsageError
 
-Function = Callable[[Mapping[str, JSON]], JSON]
-"""What runs on a unit: JSON in, JSON out; pictures stay on disk."""
+from .guard import OVERTIME, Function, alarm, guarded, run_on_worker
 
 NAMES = ("ray", "local")
 MAX_ATTEMPTS = 2
 """A unit whose worker died is tried once more: the worker may have died of a neighbour."""
-STUCK_GRACE_S = 5.0
 _ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-_FATAL_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass(frozen=True)
@@ -120,25 +112,12 @@ def available_cpus() -> int:
     return count or 1
 
 
-def set_limit(seconds: float) -> None:
-    """Called by a unit: give it this long from now, because it has seen how big it is."""
-    if _rearm is not None:
-        _rearm(seconds)
-
-
-_rearm: Callable[[float], None] | None = None
-
-
 class FatalError(AvbenchError):
     """A fault of the whole run, carried over from a worker."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
         self.exit_code = exit_code
-
-
-class _TimeUp(BaseException):
-    """Raised in a unit that ran past its limit; no library's ``except Exception`` stops it."""
 
 
 class LocalEngine:
@@ -161,8 +140,8 @@ class LocalEngine:
     def map(self, function: Function, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """Run the jobs in order."""
         for job in jobs:
-            with _alarm(self._limit_s):
-                result = _guarded(function, job.payload)
+            with alarm(self._limit_s):
+                result = guarded(function, job.payload)
             yield _outcome(job, result, attempts=1)
 
 
@@ -175,7 +154,7 @@ class RayEngine:
 
     def __init__(self, settings: EngineSettings, scratch: Path) -> None:
         self._settings, self._scratch = settings, scratch
-        self._folders: list[Path] = []
+        self._session: Path | None = None
         self._workers = settings.workers or max(1, available_cpus() - 1)
         self._ray: Any = None
 
@@ -185,15 +164,15 @@ class RayEngine:
     def __exit__(self, *error: object) -> None:
         if self._ray is not None:
             self._ray.shutdown()
-        for folder in self._folders:
-            shutil.rmtree(folder, ignore_errors=True)
+        if self._session is not None:
+            shutil.rmtree(self._session, ignore_errors=True)
 
     def map(self, function: Function, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """Run the jobs, yielding outcomes as they complete."""
         if not jobs:
             return
         ray = self._start()
-        remote = ray.remote(_on_worker).options(num_cpus=1, max_retries=0)
+        remote = ray.remote(run_on_worker).options(num_cpus=1, max_retries=0)
         waiting = [(job, 1) for job in reversed(jobs)]
         running: dict[Any, tuple[Job, int, Path]] = {}
         try:
@@ -231,8 +210,7 @@ class RayEngine:
         except RayError as error:
             where = stack.read_text("utf-8") if stack.exists() else ""
             if where:
-                reason = "did not finish within its time limit and was stopped"
-                return Outcome(job, "failed", None, reason, attempt, where)
+                return Outcome(job, "failed", None, OVERTIME, attempt, where)
             if attempt < MAX_ATTEMPTS:
                 return None
             reason = f"its worker died {attempt} times ({type(error).__name__})"
@@ -250,8 +228,9 @@ class RayEngine:
 
         # An empty working directory keeps a `pipelines` or `baselines` folder in the caller's
         # directory from hiding the installed packages on the workers.
-        empty = Path(tempfile.mkdtemp(prefix="avbench-empty-"))
-        self._folders.append(empty)
+        self._session = _session_folder()
+        empty = self._session / "empty"
+        empty.mkdir()
         options: dict[str, Any] = {
             "address": self._settings.address,
             "runtime_env": {"working_dir": str(empty), "env_vars": _ONE_THREAD},
@@ -260,15 +239,12 @@ class RayEngine:
             "configure_logging": True,
         }
         if self._settings.address == "local":
-            # The default place may be on a small disk, and its sockets need a short path.
-            session = Path(tempfile.mkdtemp(prefix="avb-"))
-            self._folders.append(session)
             options |= {
                 "num_cpus": self._workers,
                 "num_gpus": 0,
                 "object_store_memory": self._settings.object_store_mb * 2**20,
                 "include_dashboard": False,
-                "_temp_dir": str(session),
+                "_temp_dir": str(self._session),
             }
         try:
             ray.init(**options)
@@ -279,7 +255,25 @@ class RayEngine:
                 "or check --ray-address"
             ) from error
         self._ray = ray
+        if self._settings.address != "local" and self._settings.workers is None:
+            self._workers = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         return ray
+
+
+def _session_folder() -> Path:
+    """Make a folder for Ray's files, and remove those of runs of this machine that were killed.
+
+    Its path is short, because the sockets in it may have no more than 107 characters.
+    """
+    host = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+    for old in Path(tempfile.gettempdir()).glob(f"avb-{host}-*-*"):
+        try:
+            os.kill(int(old.name.split("-")[2]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(old, ignore_errors=True)
+        except (OSError, ValueError):
+            continue
+    return Path(tempfile.mkdtemp(prefix=f"avb-{host}-{os.getpid()}-"))
 
 
 _RAY_ENVIRONMENT = {
@@ -304,97 +298,3 @@ def _outcome(job: Job, result: Mapping[str, JSON], attempts: int) -> Outcome:
         attempts,
         result.get("trace", ""),
     )
-
-
-def _on_worker(
-    function: Function, payload: Mapping[str, JSON], limit_s: float, stack: str
-) -> Mapping[str, JSON]:
-    """Run one unit in a worker process that ends itself when the unit hangs.
-
-    The watchdog is a native thread: it works where the unit holds the interpreter lock for ever,
-    and it writes where the unit hung before it ends the process.
-    """
-    global _rearm
-    with Path(stack).open("w") as file:
-
-        def arm(seconds: float) -> None:
-            faulthandler.dump_traceback_later(seconds, exit=True, file=file)
-
-        _rearm = arm
-        arm(limit_s)
-        try:
-            return _guarded(function, payload)
-        finally:
-            faulthandler.cancel_dump_traceback_later()
-            _rearm = None
-
-
-@contextlib.contextmanager
-def _alarm(limit_s: float) -> Iterator[None]:
-    """Raise `_TimeUp` in the main thread after a while; elsewhere there is no limit."""
-    global _rearm
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ring(signum: int, frame: FrameType | None) -> None:
-        # Rung again, should the first have been swallowed on its way up.
-        signal.setitimer(signal.ITIMER_REAL, STUCK_GRACE_S)
-        raise _TimeUp
-
-    def arm(seconds: float) -> None:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-
-    before = signal.signal(signal.SIGALRM, ring)
-    _rearm = arm
-    arm(limit_s)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-        _rearm = None
-
-
-def _guarded(function: Function, payload: Mapping[str, JSON]) -> dict[str, JSON]:
-    """Run one unit with one thread and turn whatever it raises into a record."""
-    _single_thread()
-    try:
-        return {"status": "done", "value": function(payload)}
-    except (MissingDependency, UsageError, UnknownName) as error:
-        return {"status": "fatal", "reason": str(error), "exit_code": error.exit_code}
-    except AvbenchError as error:
-        return {"status": "rejected", "reason": _one_line(error)}
-    except _TimeUp:
-        return {
-            "status": "failed",
-            "reason": "did not finish within its time limit and was stopped",
-            "trace": traceback.format_exc(),
-        }
-    except OSError as error:
-        if error.errno in _FATAL_ERRNO:
-            reason = f"cannot write results ({error.strerror}); free some space and run again"
-            return {"status": "fatal", "reason": reason, "exit_code": 1}
-        return _failed(error)
-    except (Exception, SystemExit) as error:
-        return _failed(error)
-
-
-def _failed(error: BaseException) -> dict[str, JSON]:
-    reason = f"{type(error).__name__}: {_one_line(error)}".rstrip(": ")
-    return {"status": "failed", "reason": reason, "trace": traceback.format_exc()}
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
-
-
-def _single_thread() -> None:
-    """Keep one unit to one thread: units are the parallelism, and sums keep their order."""
-    import cv2
-
-    cv2.setNumThreads(1)
-    # Only where a unit has imported it already; the environment sees to the rest.
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(1)

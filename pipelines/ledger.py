@@ -18,7 +18,8 @@ from avbench.errors import AvbenchError
 from avbench.shards import write_atomic
 from avbench.timing import FPS
 
-STATES = ("kept", "rejected", "failed")
+FAILED = "failed"
+STATES = ("kept", "rejected", FAILED)
 CUT = "pack: cut to make room for an offset"
 
 

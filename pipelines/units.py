@@ -30,7 +30,7 @@ from avbench.errors import DataError, UsageError
 from avbench.progress import track
 from avbench.shards import to_json, write_atomic, write_json
 
-from .engine import set_limit
+from .guard import set_limit
 
 RECEIPT = "receipt.json"
 MAX_SLUG = 56

@@ -19,8 +19,8 @@ from pipelines.engine import (
     Outcome,
     available_cpus,
     open_engine,
-    set_limit,
 )
+from pipelines.guard import set_limit
 
 ROOT = Path(__file__).resolve().parents[2]
 

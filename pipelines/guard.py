@@ -1,0 +1,132 @@
+"""Run one unit so that whatever it does becomes a record: raise, run over time, or hang."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import faulthandler
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+
+from avbench.data import JSON
+from avbench.errors import AvbenchError, MissingDependency, UnknownName, UsageError
+
+Function = Callable[[Mapping[str, JSON]], JSON]
+"""What runs on a unit: JSON in, JSON out; pictures stay on disk."""
+
+OVERTIME = "did not finish within its time limit and was stopped"
+STUCK_GRACE_S = 5.0
+"""A unit that swallows the first alarm gets another so much later."""
+_FATAL_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+def set_limit(seconds: float) -> None:
+    """Called by a unit: give it this long from now, because it has seen how big it is."""
+    if _rearm is not None:
+        _rearm(seconds)
+
+
+_rearm: Callable[[float], None] | None = None
+
+
+class _TimeUp(BaseException):
+    """Raised in a unit that ran past its limit; no library's ``except Exception`` stops it."""
+
+
+def run_on_worker(
+    function: Function, payload: Mapping[str, JSON], limit_s: float, stack: str
+) -> Mapping[str, JSON]:
+    """Run one unit in a worker process that ends itself when the unit hangs.
+
+    The watchdog is a native thread: it works where the unit holds the interpreter lock for ever,
+    and it writes where the unit hung before it ends the process.
+    """
+    global _rearm
+    with Path(stack).open("w") as file:
+
+        def arm(seconds: float) -> None:
+            faulthandler.dump_traceback_later(seconds, exit=True, file=file)
+
+        _rearm = arm
+        arm(limit_s)
+        try:
+            return guarded(function, payload)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+            _rearm = None
+
+
+@contextlib.contextmanager
+def alarm(limit_s: float) -> Iterator[None]:
+    """Raise `_TimeUp` in the main thread after a while; elsewhere there is no limit."""
+    global _rearm
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(signum: int, frame: FrameType | None) -> None:
+        # Rung again, should the first have been swallowed on its way up.
+        signal.setitimer(signal.ITIMER_REAL, STUCK_GRACE_S)
+        raise _TimeUp
+
+    def arm(seconds: float) -> None:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    before = signal.signal(signal.SIGALRM, ring)
+    _rearm = arm
+    arm(limit_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        _rearm = None
+
+
+def guarded(function: Function, payload: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Run one unit with one thread and turn whatever it raises into a record."""
+    _single_thread()
+    try:
+        return {"status": "done", "value": function(payload)}
+    except (MissingDependency, UsageError, UnknownName) as error:
+        return {"status": "fatal", "reason": str(error), "exit_code": error.exit_code}
+    except AvbenchError as error:
+        return {"status": "rejected", "reason": _one_line(error)}
+    except _TimeUp:
+        return {
+            "status": "failed",
+            "reason": OVERTIME,
+            "trace": traceback.format_exc(),
+        }
+    except OSError as error:
+        if error.errno in _FATAL_ERRNO:
+            reason = f"cannot write results ({error.strerror}); free some space and run again"
+            return {"status": "fatal", "reason": reason, "exit_code": 1}
+        return _failed(error)
+    except (Exception, SystemExit) as error:
+        return _failed(error)
+
+
+def _failed(error: BaseException) -> dict[str, JSON]:
+    reason = f"{type(error).__name__}: {_one_line(error)}".rstrip(": ")
+    return {"status": "failed", "reason": reason, "trace": traceback.format_exc()}
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def _single_thread() -> None:
+    """Keep one unit to one thread: units are the parallelism, and sums keep their order."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    # Only where a unit has imported it already; the environment sees to the rest.
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
