@@ -15,7 +15,9 @@ from avbench.similarity import (
     sliding_distances,
 )
 
-SIZES = st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(0, 6), st.integers(0, 2**32 - 1))
+SIZES = st.tuples(
+    st.integers(1, 9), st.integers(1, 9), st.integers(0, 6), st.integers(0, 2**32 - 1)
+)
 
 
 def rows(rng, *shape):
@@ -39,9 +41,7 @@ def test_diagonal_means_average_the_elements_that_exist(sizes):
     matrix = np.random.default_rng(seed).standard_normal((num_audio, num_video))
     expected = []
     for offset in range(-search, search + 1):
-        line = [
-            matrix[a, v] for a in range(num_audio) for v in range(num_video) if v - a == offset
-        ]
+        line = [matrix[a, v] for a in range(num_audio) for v in range(num_video) if v - a == offset]
         expected.append(np.mean(line) if line else -np.inf)
     assert diagonal_means(matrix, search) == pytest.approx(np.array(expected))
 

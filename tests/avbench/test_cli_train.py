@@ -1,0 +1,98 @@
+"""``avbench train`` on a small shard set, as a user runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from avbench import media, methods
+from avbench.cli import main
+from avbench.data import Alignment
+from avbench.shards import Sample, ShardWriter, finish_set, open_set
+
+NUM_FRAMES = 32
+
+
+def sample(number, folder, alignment=None):
+    rng = np.random.default_rng(number)
+    path = folder / f"{number}.mp4"
+    with media.VideoWriter(path) as video:
+        for level in rng.integers(0, 255, NUM_FRAMES):
+            video.write(np.full((224, 224, 3), level, np.uint8))
+    sound = media.encode_sound((0.1 * rng.standard_normal(NUM_FRAMES * 640)).astype(np.float32))
+    truth = alignment or Alignment.from_offset(number - 2, NUM_FRAMES)
+    return Sample(f"clip-{number:04d}", path.read_bytes(), sound, truth, {})
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    drifting = Alignment(np.minimum(np.arange(NUM_FRAMES), 9))
+    with ShardWriter(folder / "set", "tiny", "train") as writer:
+        for number in range(4):
+            writer.add(sample(number, folder))
+        writer.add(sample(4, folder, drifting))
+    finish_set(folder / "set", writer.shards, {})
+    return folder / "set"
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["train", *map(str, arguments)])
+
+
+@pytest.mark.slow
+def test_three_methods_train_one_after_the_other(shards, tmp_path):
+    files = {name: tmp_path / f"{name}.safetensors" for name in ("syncnet", "sync-cls", "sync-e2e")}
+    init = []
+    for name, path in files.items():
+        options = ["--shards", shards, "--out", path, "--steps", 1, "--threads", 1]
+        result = run("--method", name, *options, *init)
+        assert result.exit_code == 0, result.output
+        assert "1 steps on" in result.output
+        assert "(1 skipped)" in result.output or name != "syncnet"
+        init = ["--init", path]
+        assert methods.load(name, path).extractor
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        name + suffix for name in files for suffix in (".safetensors", ".json")
+    )
+    record = json.loads((tmp_path / "sync-cls.json").read_text())
+    assert record["checkpoint_sha256"] == digest(files["sync-cls"])
+    assert record["init_sha256"] == digest(files["syncnet"])
+    assert record["data"]["sha256"] == open_set(shards).sha256
+    assert record["fit"]["recipe"]["steps"] == 1
+    assert record["versions"]["torch"]
+    assert str(tmp_path) not in json.dumps(record)
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--method", "sink-net"], 2, "Did you mean 'syncnet'"),
+        (["--method", "diag-avg"], 2, "it uses syncnet's checkpoint"),
+        (["--method", "constant"], 2, "nothing to train"),
+        (["--method", "syncnet", "--split", "dev"], 2, "Available: train"),
+        (["--method", "sync-cls", "--init", "absent.safetensors"], 1, "there is no checkpoint"),
+        (["--method", "syncnet", "--limit", "1", "--cache-mib", "0"], 2, "--cache-mib"),
+    ],
+)
+def test_mistakes_are_one_sentence(shards, tmp_path, arguments, code, message):
+    out = tmp_path / "out.safetensors"
+    result = run("--shards", shards, "--out", out, *arguments)
+    assert result.exit_code == code
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert not out.exists()
+
+
+def test_a_folder_without_shards_is_named(tmp_path):
+    result = run("--method", "syncnet", "--shards", tmp_path, "--out", tmp_path / "x.safetensors")
+    assert result.exit_code == 3
+    assert "no finished shard set" in result.output
