@@ -80,9 +80,11 @@ class FrameStream:
             if first is None:
                 raise no_picture(source.name)
             self.info = describe(Path(path), source, first)
+            self._declared = source.duration
             exact = source.exact_duration is not None
             self._shortfall = _SHORTFALL if exact else _VAGUE_SHORTFALL
-            self._nominal = 1 / Fraction(stream.average_rate or stream.guessed_rate or FPS)
+            rate = stream.average_rate or stream.guessed_rate or Fraction(FPS)
+            self._nominal = min(1 / rate, Fraction(1))
             self._frames = self._run(first, pictures)
             self._stack = stack.pop_all()
 
@@ -118,21 +120,16 @@ class FrameStream:
         start, stop = self._range
         turn = orientation(first)
         size = first.width, first.height
-        shown: VideoFrame | None = None
-        image = np.zeros((0, 0, 3), np.uint8)
         count = 0
-        for index, picture, time in on_grid(chain([first], others), self._nominal, self._damage):
+        pictures = chain([first], others)
+        grid = on_grid(pictures, self._nominal, self._damage, self._declared)
+        for index, picture, time in grid:
             if stop is not None and index >= stop:
                 return
             count = index + 1
             if index < start:
                 continue
-            if picture is shown:
-                image = image.copy()  # whoever paints on one frame must not paint on the next
-            else:
-                shown, image = picture, _rgb(picture, size, self._damage)
-                if any(turn):
-                    image = turn.apply(image)
+            image = turn.apply(_rgb(picture, size, self._damage))
             yield Frame(index, float(time), image, bool(picture.is_corrupt))
         missing = self.info.num_frames - count
         if missing >= self._shortfall:
@@ -199,7 +196,10 @@ def stored_pictures(source: Path | bytes) -> tuple[list[VideoFrame], Fraction]:
 
 
 def on_grid(
-    pictures: Iterable[VideoFrame], nominal: Fraction, damage: Damage
+    pictures: Iterable[VideoFrame],
+    nominal: Fraction,
+    damage: Damage,
+    declared: Fraction | None = None,
 ) -> Iterator[tuple[int, VideoFrame, Fraction]]:
     """Yield grid index, nearest picture and its time; a tie goes to the earlier picture.
 
@@ -213,6 +213,8 @@ def on_grid(
         Seconds that a picture lasts where the source does not say.
     damage
         Receives the pictures that are damaged or out of order.
+    declared
+        Seconds that the file says it lasts; the last picture stands no longer than until then.
     """
     index = 0
     held: VideoFrame | None = None
@@ -224,7 +226,7 @@ def on_grid(
             held, zero = picture, stamp or Fraction(0)
             time = zero
             continue
-        now = time + nominal if stamp is None else stamp
+        now = time + _lasting(held, nominal) if stamp is None else stamp
         if not 0 < now - time <= LONGEST_GAP_S:
             damage.disordered += 1
             continue
@@ -234,22 +236,33 @@ def on_grid(
         held, time = picture, now
     if held is None:
         return
-    lasts = nominal
-    if held.duration and held.time_base:
-        lasts = min(held.duration * held.time_base, Fraction(LONGEST_GAP_S))
-    while zero + Fraction(index, FPS) < time + lasts - SLACK_S or index == 0:
+    end = time + _lasting(held, nominal)
+    if declared is not None:
+        end = min(end, max(zero + declared, time + nominal))
+    end -= SLACK_S
+    while zero + Fraction(index, FPS) < end or index == 0:
         yield index, held, time
         index += 1
+
+
+def _lasting(picture: VideoFrame, nominal: Fraction) -> Fraction:
+    """Return how many seconds a picture is shown."""
+    if not picture.duration or picture.duration < 0 or picture.time_base is None:
+        return nominal
+    return min(picture.duration * picture.time_base, Fraction(LONGEST_GAP_S))
 
 
 def _rgb(
     picture: VideoFrame, size: tuple[int, int] | None = None, damage: Damage | None = None
 ) -> UInt8Array:
-    """Convert a picture as stored to RGB in this thread, scaled where its size is not ``size``."""
-    if size is None or size == (picture.width, picture.height):
-        image = picture.to_ndarray(format="rgb24", threads=1)
-    else:
-        image = picture.to_ndarray(format="rgb24", width=size[0], height=size[1], threads=1)
+    """Convert a picture as stored to RGB in this thread, scaled where its size is not ``size``.
+
+    The array shares no memory with the decoder or with another conversion of the same picture.
+    """
+    width = height = None
+    if size is not None and size != (picture.width, picture.height):
+        width, height = size
         if damage is not None:
             damage.resized += 1
-    return image.astype(np.uint8, copy=False)
+    image = picture.to_ndarray(format="rgb24", width=width, height=height, threads=1)
+    return image.astype(np.uint8, copy=picture.format.name == "rgb24")

@@ -61,6 +61,8 @@ class Orientation(NamedTuple):
 
     def apply(self, image: UInt8Array) -> UInt8Array:
         """Return ``image``, shape (H, W, 3), upright."""
+        if not any(self):
+            return image
         if self.transpose:
             image = image.swapaxes(0, 1)
         rows = slice(None, None, -1 if self.flip_rows else 1)

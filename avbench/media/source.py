@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 from av.audio.stream import AudioStream
@@ -40,6 +41,7 @@ FORMATS = (
 )
 """Demuxers that may be tried: video, then sound and still pictures so that those can be named."""
 
+_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 _STILLS = ("_pipe", "gif", "apng")
 
 
@@ -123,6 +125,7 @@ def open_source(source: Path | bytes) -> Iterator[Source]:
     if isinstance(source, bytes):
         if not source:
             raise DataError(f"{name}: is empty (0 bytes); store the clip again.")
+        _check_index(io.BytesIO(source), name)
         target = io.BytesIO(source)
     else:
         _check_file(source)
@@ -132,7 +135,11 @@ def open_source(source: Path | bytes) -> Iterator[Source]:
     try:
         container = av.open(target, "r", options=options, metadata_errors="replace")
     except (FFmpegError, ValueError, OverflowError) as error:
-        raise DataError(f"{name}: {_why_unreadable(error)}") from error
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise DataError(
+            f"{name}: is not a video file that can be read ({reason}); convert it to MP4 or "
+            "remove it."
+        ) from error
     with container:
         yield Source(name, container, _find_picture(container), _find_sound(container))
 
@@ -146,25 +153,35 @@ def _check_file(path: Path) -> None:
             raise DataError(f"{path}: is {kind}; name a video file.")
         if status.st_size == 0:
             raise DataError(f"{path}: is empty (0 bytes); copy it again from its origin.")
-        with path.open("rb"):
-            pass
+        with path.open("rb") as file:
+            _check_index(file, str(path))
     except FileNotFoundError:
         raise DataError(f"{path}: does not exist; check the path.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check its access.") from error
 
 
-def _why_unreadable(error: Exception) -> str:
-    """Say in one clause why the container did not open, and what to do."""
-    log = getattr(error, "log", None)
-    detail = log[1][2].strip() if log and log[1] else ""
-    if "moov atom not found" in detail:
-        return (
-            "its index (moov) is missing, as in a copy that was cut short; "
+def _check_index(file: BinaryIO, name: str) -> None:
+    """Raise DataError for an MP4 or MOV whose index is cut off; PyAV cannot tell that so clearly.
+
+    Such a file is a row of boxes, each with its size and its kind in front; ``moov`` is the index.
+    """
+    end = file.seek(0, io.SEEK_END)
+    place, kind = 0, b""
+    while kind != b"moov" and place + 8 <= end:
+        file.seek(place)
+        header = file.read(16)
+        size, kind = int.from_bytes(header[:4], "big"), header[4:8]
+        if place == 0 and kind not in _FIRST_BOXES:
+            break
+        if size == 1:
+            size = int.from_bytes(header[8:], "big")
+        place += size if size >= 8 else end
+    if place and (kind != b"moov" or place > end):
+        raise DataError(
+            f"{name}: its index (moov) is missing or cut off, as in a copy that was cut short; "
             "copy the whole file again, or rebuild the index with a repair tool."
         )
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return f"is not a video file that can be read ({reason}); convert it to MP4 or remove it."
 
 
 def _find_picture(container: InputContainer) -> VideoStream | None:
@@ -209,8 +226,8 @@ def check_size(width: int, height: int, name: str) -> None:
     """Raise DataError where a picture is empty or too large to be meant."""
     if width < 1 or height < 1:
         raise DataError(
-            f"{name}: holds no picture that decodes (its size is {width}x{height}); "
-            "copy it again from its origin."
+            f"{name}: declares no picture size, or one of more than {MAX_PIXELS // 10**6} million "
+            "pixels; copy it again from its origin or repair its header."
         )
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise DataError(
