@@ -35,12 +35,6 @@ def _torch() -> object:
     return torch.ones(2) @ torch.ones(2)
 
 
-def _torchaudio() -> object:
-    from avbench import _torchaudio
-
-    return _torchaudio
-
-
 def _decoder() -> object:
     from avbench.media import decoder_versions
 
@@ -74,7 +68,7 @@ def _import(name: str) -> Callable[[], object]:
 
 PARTS = (
     Part("torch", "networks", _torch),
-    Part("torchaudio", "sound features", _torchaudio),
+    Part("torchaudio", "sound features", _import("avbench._torchaudio")),
     Part("av", "reading and writing media", _decoder),
     Part("opencv-python-headless", "pictures", _opencv),
     Part("ray", "build-shards on all cores or a cluster", _import("ray")),
