@@ -135,7 +135,7 @@ class _Builder:
 
     def run(self) -> BuildReport:
         """Go through the phases."""
-        for folder in ("facetracks", "sync", "packed"):
+        for folder in ("facetracks", "sync", "pack"):
             units.sweep(self.work / folder)
         videos = self._inputs()
         done = self._finished(videos)
@@ -213,7 +213,6 @@ class _Builder:
             source = video.source
             payload = {
                 "path": str(source.path),
-                "relative": source.relative,
                 "video_id": source.video_id,
                 "mark": video.mark,
                 "time_limit": self.options.time_limit,
@@ -300,9 +299,10 @@ class _Builder:
         for outcome in progress.track(outcomes, step, len(todo), "video") if todo else ():
             video, folder, _ = todo[outcome.job.name]
             lost = outcome.attempts - (outcome.status == "done")
-            attempts = self._remember(folder, lost, outcome.reason, outcome.trace)
+            reason = units.clean(outcome.reason)
+            attempts = self._remember(folder, lost, reason, units.clean(outcome.trace))
             if outcome.status != "done":
-                video.close(outcome.status, step, outcome.reason, attempts)
+                video.close(outcome.status, step, reason, attempts)
         result: list[tuple[_Video, Mapping[str, JSON]]] = []
         for video, folder, _ in jobs:
             receipt = units.read_receipt(folder)

@@ -27,7 +27,7 @@ from avbench.errors import UnknownName, UsageError
 from avbench.shards import MANIFEST, Sample, ShardInfo, ShardWriter, write_atomic, write_json
 from avbench.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, describe_offset, offset_to_ms
 
-from .units import digest_of, publish, staging
+from .units import clean, digest_of, publish, staging
 
 PACK_VERSION = 1
 """Bumped when the same facetracks and settings would give other bytes."""
@@ -229,7 +229,7 @@ class Packed:
 
 def prepared_folder(work: Path, video_id: str, *parts: JSON) -> Path:
     """Return where the prepared clips of a video belong, by everything they depend on."""
-    return work / "packed" / f"{video_id}-{digest_of('pack', PACK_VERSION, *parts)}"
+    return work / "pack" / f"{video_id}-{digest_of('pack', PACK_VERSION, *parts)}"
 
 
 def clear(out: Path, dataset: str) -> None:
@@ -286,7 +286,7 @@ def load(clip: Packed, dataset: str) -> tuple[Sample, dict[str, JSON]]:
         **truth,
         "sync": dict(clip.sync),
         "source": dict(clip.source),
-        "facetrack": track,
+        "facetrack": clean(track),
     }
     sample = Sample(
         key=clip.key,

@@ -91,8 +91,8 @@ def discover(sources: Sequence[Path], exclude: Path | None = None) -> list[Sourc
         inside = [(root, "")] if root.is_file() else _walk(root, exclude)
         for path, skip in inside:
             relative = path.relative_to(root.parent if root.is_file() else root)
-            name = _text(relative.as_posix())
-            entry = Source(path, _text(root.name), name, skip, "cannot be read" in skip)
+            name = clean(relative.as_posix())
+            entry = Source(path, clean(root.name), name, skip, "cannot be read" in skip)
             identity = _identity(path)
             if identity is None or identity not in seen:
                 found.append(entry)
@@ -145,9 +145,17 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _text(name: str) -> str:
-    """Return a path as text that any table can hold, escaping undecodable bytes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+def clean(value: JSON) -> JSON:
+    r"""Return JSON whose texts any table can hold: bytes of names that are no UTF-8 are escaped.
+
+    >>> clean({"path": "caf\udce9.mp4", "n": 1})
+    {'path': 'caf\\xe9.mp4', 'n': 1}
+    """
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if isinstance(value, Mapping):
+        return {clean(name): clean(entry) for name, entry in value.items()}
+    return [clean(entry) for entry in value] if isinstance(value, list) else value
 
 
 def slug(relative: str) -> str:
@@ -233,7 +241,7 @@ class Hashes:
 
     def _one(self, path: Path) -> str:
         try:
-            mark = "|".join(map(str, [_text(str(path)), *mark_of(path)]))
+            mark = "|".join(map(str, [clean(str(path)), *mark_of(path)]))
             if mark not in self._known:
                 self._known[mark] = hash_file(path)
             return self._known[mark]
@@ -346,9 +354,8 @@ def facetrack_unit(process: Process, settings: Any, payload: Mapping[str, JSON])
     settings
         Its settings.
     payload
-        ``path``, ``relative`` (how the file is to be called), ``mark`` (size and time of change
-        when it was hashed), ``video_id``, ``time_limit`` in seconds, and ``folder``, where the
-        result goes.
+        ``path``, ``mark`` (size and time of change when it was hashed), ``video_id``,
+        ``time_limit`` in seconds, and ``folder``, where the result goes.
 
     Raises
     ------
@@ -366,12 +373,10 @@ def facetrack_unit(process: Process, settings: Any, payload: Mapping[str, JSON])
             for leftover in part.iterdir():
                 leftover.unlink()
         else:
-            # The name alone, and as text: a name of undecodable bytes fits into no table.
-            report["source"]["path"] = payload["relative"]
             receipt = {"report": report}
         if mark_of(path) != payload["mark"]:
             raise RuntimeError("the file changed after it was hashed; run again")
-        publish(part, folder, receipt)
+        publish(part, folder, clean(receipt))
     return None
 
 

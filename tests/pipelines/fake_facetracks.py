@@ -53,7 +53,7 @@ def make_process(log: Path | None = None, pause_s: float = 0.0) -> Callable[...,
         if behaviour == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if behaviour == "raise":
-            raise KeyError("something unforeseen")
+            raise KeyError(f"something unforeseen in {path.name}")
         pictures = [frame.image for frame in media.iter_frames(path)]
         total = len(pictures)
         spans = {"none": [], "two": [(5, 35), (15, total)]}.get(behaviour, [(5, total)])

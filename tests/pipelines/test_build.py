@@ -126,6 +126,20 @@ def test_a_rerun_does_nothing_and_a_change_redoes_only_what_it_touches(tmp_path:
     assert calls(log) == ["a", "b"]
 
 
+def test_a_name_that_is_no_text_is_escaped_everywhere(tmp_path: Path) -> None:
+    sources = films(tmp_path / "in", "a.mp4")
+    for name in (b"caf\xe9.mp4", b"fault-\xff.mp4", b"raise-\xff.mp4"):
+        target = Path(os.fsdecode(os.fsencode(sources) + b"/" + name))
+        write_source(target, seed=name[0])
+    report = make(sources, tmp_path / "out")
+    assert [clip.meta["source"]["path"] for clip in read_clips(tmp_path / "out")] == [
+        "a.mp4",
+        "caf\\xe9.mp4",
+    ]
+    assert "\n".join(report.lines()).encode()
+    assert "fault-\\xff.mp4" in pd.read_parquet(tmp_path / "out/ledger.parquet")["path"].tolist()
+
+
 def test_a_missing_or_cut_shard_is_written_again(tmp_path: Path) -> None:
     sources, out, log = films(tmp_path / "in", "a.mp4"), tmp_path / "out", tmp_path / "log"
     make(sources, out, log=log)
@@ -295,7 +309,7 @@ def test_the_bytes_survive_kills_at_any_moment(
     moments = [
         lambda: begun() >= 1,
         lambda: begun() >= 3,
-        lambda: any(out.glob("work/packed/*/receipt.json")),
+        lambda: any(out.glob("work/pack/*/receipt.json")),
         lambda: any(out.glob("*.tar*")),
     ]
     killed = 0
