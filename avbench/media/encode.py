@@ -20,7 +20,7 @@ from av.audio.stream import AudioStream
 from av.codec.context import Flags
 from av.container import OutputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -43,6 +43,7 @@ _EXACT_SOUND = ("flac", "pcm_s16le")
 _X264_FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")
 _MPEG_RANGE = 1
 _BT601 = 6
+_SCALER = 0x2 | 0x40000  # SWS_BILINEAR, SWS_ACCURATE_RND: not every PyAV has names for them
 
 
 @dataclass(frozen=True)
@@ -284,7 +285,7 @@ class _Pictures:
             format="yuv420p",
             dst_colorspace=Colorspace.ITU601,
             dst_color_range=ColorRange.MPEG,
-            interpolation=Interpolation.BILINEAR | Interpolation.ACCURATE_RND,
+            interpolation=_SCALER,
             threads=1,
         )
         self.write_stored(stored)
