@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
-from av.error import FFmpegError
 
 from avbench.data import FloatArray
 from avbench.errors import DataError
 from avbench.media.packets import Damage, decode_pictures, decode_sound, time_of
 from avbench.media.probe import no_picture
+from avbench.media.resample import Mixer, resampled
 from avbench.media.source import name_of, open_source
 from avbench.timing import SAMPLE_RATE, SAMPLES_PER_FRAME
 
@@ -27,7 +25,6 @@ DRIFT_S = 0.002
 """A mean deviation beyond this is a drift between two clocks, and is followed by stretching."""
 MAX_STRETCH = 0.01
 """Largest part by which a block of sound is stretched or squeezed to follow a drift."""
-_BATCH_S = 1
 
 
 def read_audio(
@@ -60,10 +57,16 @@ def read_audio(
     """
     damage = Damage()
     limit = None if num_frames is None else num_frames * SAMPLES_PER_FRAME
-    blocks = list(_resampled(_on_clock(Path(path), damage), limit))
+    blocks = [np.zeros(0, np.float32)]
+    size = 0
+    for block in _blocks(Path(path), damage):
+        blocks.append(block)
+        size += len(block)
+        if limit is not None and size >= limit:
+            break
     if warnings is not None:
         warnings.extend(damage.sentences())
-    audio = np.concatenate([np.zeros(0, np.float32), *blocks])
+    audio = np.concatenate(blocks)
     if limit is None:
         return audio
     return np.pad(audio[:limit], (0, max(limit - len(audio), 0)))
@@ -93,46 +96,11 @@ def read_sound(source: Path | bytes) -> FloatArray:
                 f"{name}: its sound has {context.channels} channel(s) at {context.sample_rate} Hz, "
                 f"expected 1 at {SAMPLE_RATE}; convert it with read_audio and encode_sound."
             )
-        mixer = _Mixer(SAMPLE_RATE)
+        mixer = Mixer(SAMPLE_RATE)
         blocks = [mixer.mix(frame) for frame in decode_sound(opened, damage)]
     if damage.sentences():
         raise DataError(f"{name}: is damaged ({damage.sentences()[0]}); build this clip again.")
     return np.concatenate([np.zeros(0, np.float32), *blocks])
-
-
-class _Mixer:
-    """Mixes decoded blocks of any form down to float32 mono at one rate.
-
-    Channels with known places are mixed as libswresample does it, scaled so that equal channels
-    keep their level and nothing clips; others are averaged.
-    """
-
-    def __init__(self, rate: int) -> None:
-        self._rate = rate
-        self._form: tuple[str, str, int] | None = None
-        self._resampler: AudioResampler | None = None
-        self._average = 1
-
-    def mix(self, frame: AudioFrame) -> FloatArray:
-        """Return one block; shape (S,)."""
-        form = frame.format.name, frame.layout.name, frame.sample_rate
-        if form == ("fltp", "mono", self._rate):
-            return _samples(frame)
-        if self._resampler is None or form != self._form:
-            self._form, self._average = form, 1
-            self._resampler = AudioResampler(
-                "flt", "mono", self._rate, options={"rematrix_maxval": "1"}
-            )
-            try:
-                parts = self._resampler.resample(frame)
-            except FFmpegError:  # there is no way to mix this layout
-                self._average = frame.layout.nb_channels
-                self._resampler = AudioResampler("flt", None, self._rate)
-                parts = self._resampler.resample(frame)
-        else:
-            parts = self._resampler.resample(frame)
-        blocks = [_samples(part).reshape(-1, self._average).mean(1) for part in parts]
-        return np.concatenate([np.zeros(0, np.float32), *blocks])
 
 
 class _Clock:
@@ -149,7 +117,7 @@ class _Clock:
         self._drift = 0.0
         """Mean deviation of the stamps from the samples over the last second, in samples."""
 
-    def place(self, block: FloatArray, time: Fraction | None) -> FloatArray:
+    def place(self, time: Fraction | None, block: FloatArray) -> FloatArray:
         """Return what a block stamped ``time`` adds to the signal from ``zero`` on."""
         due = None if time is None else round((time - self._zero) * self._rate)
         if self._next is None:
@@ -182,8 +150,8 @@ class _Clock:
         return np.interp(places, np.arange(size), block).astype(np.float32)
 
 
-def _on_clock(path: Path, damage: Damage) -> Iterator[tuple[int, FloatArray]]:
-    """Yield (rate, mono block) end to end from the instant of the first picture on."""
+def _first_instant(path: Path) -> Fraction:
+    """Return the presentation time in seconds of the first picture of a video with sound."""
     with open_source(path) as source:
         first = next(decode_pictures(source, Damage()), None)
         if source.sound is None:
@@ -192,56 +160,19 @@ def _on_clock(path: Path, damage: Damage) -> Iterator[tuple[int, FloatArray]]:
             )
         if first is None:
             raise no_picture(str(path))
-        zero = time_of(first) or Fraction(0)
+        return time_of(first) or Fraction(0)
+
+
+def _blocks(path: Path, damage: Damage) -> Iterator[FloatArray]:
+    """Yield the sound at 16 kHz from the instant of the first picture on, in blocks."""
+    zero = _first_instant(path)
     with open_source(path) as source:
-        blocks = decode_sound(source, damage)
-        head = next(blocks, None)
+        frames = decode_sound(source, damage)
+        head = next(frames, None)
         if head is None:
             damage.notes.append("none of its sound decodes, silence stands for it")
             return
         rate = head.sample_rate
-        mixer, clock = _Mixer(rate), _Clock(zero, rate, damage)
-        for frame in chain([head], blocks):
-            yield rate, clock.place(mixer.mix(frame), time_of(frame))
-
-
-def _resampled(blocks: Iterable[tuple[int, FloatArray]], limit: int | None) -> Iterator[FloatArray]:
-    """Resample blocks as one signal to 16 kHz, at least ``limit`` samples where there are so many.
-
-    Blocks are gathered to about a second each, which halves the time.
-    """
-    resampler = AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-    pushed = count = 0
-    for rate, block in _gathered(blocks):
-        if rate == SAMPLE_RATE:
-            parts = [block]
-        else:
-            frame = AudioFrame.from_ndarray(block[None, :], format="flt", layout="mono")
-            frame.sample_rate, frame.pts, frame.time_base = rate, pushed, Fraction(1, rate)
-            pushed += len(block)
-            parts = [_samples(part) for part in resampler.resample(frame)]
-        yield from parts
-        count += sum(map(len, parts))
-        if limit is not None and count >= limit:
-            return
-    if pushed:
-        yield from (_samples(part) for part in resampler.resample(None))
-
-
-def _gathered(blocks: Iterable[tuple[int, FloatArray]]) -> Iterator[tuple[int, FloatArray]]:
-    """Join consecutive blocks until they last a second; none that comes out is empty."""
-    held: list[FloatArray] = []
-    size = rate = 0
-    for rate, block in blocks:
-        held.append(block)
-        size += len(block)
-        if size >= rate * _BATCH_S:
-            yield rate, np.concatenate(held)
-            held, size = [], 0
-    if size:
-        yield rate, np.concatenate(held)
-
-
-def _samples(frame: AudioFrame) -> FloatArray:
-    """Return the samples of a mono float block; shape (S,), float32."""
-    return frame.to_ndarray().reshape(-1).astype(np.float32, copy=False)
+        mixer, clock = Mixer(rate), _Clock(zero, rate, damage)
+        placed = (clock.place(time_of(f), mixer.mix(f)) for f in chain([head], frames))
+        yield from resampled(placed, rate, SAMPLE_RATE)
