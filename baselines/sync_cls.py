@@ -29,7 +29,7 @@ class SyncCls(PatternMethod):
 
     name: ClassVar[str] = "sync-cls"
     BIBTEX: ClassVar[str] = KIM_2021
-    RECIPE: ClassVar[Recipe] = Recipe(steps=1500, rows=26)
+    RECIPE: ClassVar[Recipe] = Recipe(steps=1500, rows=36)
     WINDOWS: ClassVar[int] = 16
     """Windows per clip, head and step."""
 

@@ -35,7 +35,7 @@ class SyncE2E(PatternMethod):
 
     name: ClassVar[str] = "sync-e2e"
     BIBTEX: ClassVar[str] = KIM_2021
-    RECIPE: ClassVar[Recipe] = Recipe(steps=1200, rows=26)
+    RECIPE: ClassVar[Recipe] = Recipe(steps=1200, rows=28)
     WINDOWS: ClassVar[int] = 16
     """Windows per clip, head and step."""
 

@@ -39,7 +39,7 @@ class SyncNet(OffsetMethod):
 
     name: ClassVar[str] = "syncnet"
     BIBTEX: ClassVar[str] = CHUNG_2016
-    RECIPE: ClassVar[Recipe] = Recipe(steps=2500)
+    RECIPE: ClassVar[Recipe] = Recipe(steps=4000)
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class SyncNet(OffsetMethod):
         *,
         rng: np.random.Generator,
         steps: int | None = None,
-        rate: float = 1e-3,
+        rate: float = 2e-3,
         bfloat16: bool | None = None,
         cache_mib: int = CACHE_MIB,
         state: Path | None = None,

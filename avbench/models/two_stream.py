@@ -33,9 +33,9 @@ _CHUNK = 128
 class TwoStreamConfig:
     """Size of a two-stream network."""
 
-    video: tuple[int, int, int, int, int] = (48, 96, 128, 128, 256)
+    video: tuple[int, int, int, int, int] = (32, 64, 96, 96, 256)
     """Filters of the five convolutions of the video stream."""
-    audio: tuple[int, int, int, int, int] = (32, 64, 96, 96, 256)
+    audio: tuple[int, int, int, int, int] = (32, 48, 64, 96, 256)
     """Filters of the five convolutions of the audio stream."""
     dim: int = 128
     """Length of an embedding."""

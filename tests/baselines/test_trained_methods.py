@@ -165,7 +165,7 @@ def test_classifiers_refuse_what_they_cannot_tell(name, files):
     with pytest.raises(UsageError, match="holds no classifier"):
         methods.load(name, files["syncnet"])
     method = methods.load(name, files[name])
-    with pytest.raises(DataError, match="10 frames; .* needs 11"):
+    with pytest.raises(DataError, match=r"10 frames; .* needs 11"):
         method.predict(blinking(num_frames=10))
     scores = method.compare(*aligned_rows(np.random.default_rng(0), 2, 7))
     assert np.exp(scores).sum(axis=1) == pytest.approx(np.ones(2))
