@@ -1,4 +1,4 @@
-"""Cut the square around a face out of every frame of its track.
+"""Cut the square around a face out of every frame of its track, and the sound that belongs to it.
 
 Geometry
 --------
@@ -23,7 +23,8 @@ from scipy import ndimage
 
 from avbench.data import FloatArray, UInt8Array
 from avbench.errors import DataError
-from avbench.media import Frame, VideoWriter
+from avbench.media import Frame, MediaInfo, VideoWriter, read_audio
+from avbench.timing import FPS, SAMPLES_PER_FRAME
 
 from .faces import PAD_VALUE
 
@@ -228,3 +229,49 @@ def write_crops(
                 "is the file still being written?"
             )
     return watched
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """The sound of a video against its picture."""
+
+    audio: FloatArray
+    """Mono at 16 kHz; sample 0 is the instant of frame 0; shape (S,)."""
+    heard: tuple[int, int]
+    """Half-open range of frames for which the source has sound."""
+    warnings: list[str]
+
+    @classmethod
+    def read(cls, path: Path, info: MediaInfo, num_frames: int) -> Sound:
+        """Read the sound of a video of so many frames, and where it begins and ends."""
+        if info.audio_codec is None:
+            return cls(np.zeros(0, np.float32), (0, 0), [])
+        warnings: list[str] = []
+        audio = read_audio(path, warnings=warnings)
+        late = (info.audio_start_s or 0.0) - info.video_start_s
+        # A frame that is heard in part counts: coders end sound up to a frame early.
+        start = int(np.floor(max(late, 0.0) * FPS))
+        stop = min(-(-len(audio) // SAMPLES_PER_FRAME), num_frames)
+        return cls(audio, (min(start, stop), stop), warnings)
+
+    def around(self, start: int, stop: int, context: int) -> tuple[FloatArray, dict[str, int]]:
+        """Cut out frames ``[start - context, stop + context)``, zeros where there is no sound.
+
+        Returns
+        -------
+        audio
+            Shape ((stop - start + 2 * context) * 640,), float32.
+        context
+            "before", "after": how many of the frames on that side are the source's own sound.
+        """
+        first = (start - context) * SAMPLES_PER_FRAME
+        last = (stop + context) * SAMPLES_PER_FRAME
+        inside = self.audio[max(first, 0) : max(last, 0)]
+        padded = np.zeros(last - first, np.float32)
+        padded[max(-first, 0) : max(-first, 0) + len(inside)] = inside
+        whole = len(self.audio) // SAMPLES_PER_FRAME
+        real = {
+            "before": int(np.clip(start - self.heard[0], 0, context)),
+            "after": int(np.clip(whole - stop, 0, context)),
+        }
+        return padded, real

@@ -25,9 +25,10 @@ import numpy as np
 
 from avbench import media
 from avbench.data import JSON, FloatArray, Shot
-from avbench.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from avbench.errors import UsageError
+from avbench.timing import FPS, SAMPLE_RATE
 
-from .crops import CropJob, CropSettings, crop_squares, write_crops
+from .crops import CropJob, CropSettings, Sound, crop_squares, write_crops
 from .faces import Detections, load_detector
 from .shots import Boundaries, ShotDetector, ShotSettings
 from .tracking import LinkedFaces, TrackSettings, link, split
@@ -78,6 +79,18 @@ class FacetrackSettings:
     shots: ShotSettings = field(default_factory=ShotSettings)
     tracking: TrackSettings = field(default_factory=TrackSettings)
     crops: CropSettings = field(default_factory=CropSettings)
+
+    def __post_init__(self) -> None:
+        if self.detect_every < 1 or self.min_track < 1 or self.context < 0:
+            raise UsageError(
+                f"got detect_every {self.detect_every}, min_track {self.min_track} and context "
+                f"{self.context}; expected at least 1, 1 and 0"
+            )
+        if self.max_track < 2 * self.min_track:
+            raise UsageError(
+                f"got max_track {self.max_track} and min_track {self.min_track}; expected the first to "
+                "be at least twice the second, so that parts of a divided track are long enough"
+            )
 
     def as_json(self) -> dict[str, JSON]:
         """Return all values, with the version of the step: what the result depends on."""
@@ -142,7 +155,7 @@ def process_video(
     survey = look(path, settings, with_faces=info.audio_codec is not None)
     shots = survey.boundaries.shots(video_id)
 
-    sound = Sound.read(path, info, survey) if info.audio_codec else Sound.none(survey)
+    sound = Sound.read(path, info, survey.num_frames)
     kept: list[tuple[Shot, LinkedFaces]] = []
     rejected: list[tuple[Shot, LinkedFaces, str]] = []
     for shot in shots:
@@ -162,7 +175,7 @@ def process_video(
     for clip in clips:
         write_rest(out, clip, facts[clip.key], sound, survey, source, settings)
 
-    frames = account(survey.boundaries, shots, clips, rejected, bool(info.audio_codec), settings)
+    frames = account(survey, shots, clips, rejected, bool(info.audio_codec), settings)
     return UnitReport(
         video_id=video_id,
         source=source,
@@ -171,7 +184,7 @@ def process_video(
         transitions=[list(span) for span in survey.boundaries.transitions],
         tracks=list(facts.values()),
         rejected=[
-            {"shot": shot.index, **track_facts(track, survey.faces), "reason": reason}
+            {"shot": shot.index, **track.facts(survey.faces), "reason": reason}
             for shot, track, reason in rejected
         ],
         frames=frames,
@@ -212,55 +225,6 @@ def look(path: Path, settings: FacetrackSettings, with_faces: bool = True) -> Su
     return Survey(np.array(pts), shots.finish(), faces, warnings)
 
 
-@dataclass(frozen=True, eq=False)
-class Sound:
-    """The sound of a video against its picture."""
-
-    audio: FloatArray
-    """Mono at 16 kHz; sample 0 is the instant of frame 0; shape (S,)."""
-    heard: tuple[int, int]
-    """Half-open range of frames for which the source has sound."""
-    warnings: list[str]
-
-    @classmethod
-    def read(cls, path: Path, info: media.MediaInfo, survey: Survey) -> Sound:
-        """Read the sound of a video, and where it begins and ends."""
-        warnings: list[str] = []
-        audio = media.read_audio(path, warnings=warnings)
-        late = (info.audio_start_s or 0.0) - info.video_start_s
-        # A frame that is heard in part counts: coders end sound up to a frame early.
-        start = int(np.floor(max(late, 0.0) * FPS))
-        stop = min(-(-len(audio) // SAMPLES_PER_FRAME), survey.num_frames)
-        return cls(audio, (min(start, stop), stop), warnings)
-
-    @classmethod
-    def none(cls, survey: Survey) -> Sound:
-        """Stand for the sound of a video that has none."""
-        return cls(np.zeros(0, np.float32), (0, 0), [])
-
-    def around(self, start: int, stop: int, context: int) -> tuple[FloatArray, dict[str, int]]:
-        """Cut out frames ``[start - context, stop + context)``, zeros where there is no sound.
-
-        Returns
-        -------
-        audio
-            Shape ((stop - start + 2 * context) * 640,), float32.
-        context
-            "before", "after": how many of the frames on that side are the source's own sound.
-        """
-        first = (start - context) * SAMPLES_PER_FRAME
-        last = (stop + context) * SAMPLES_PER_FRAME
-        inside = self.audio[max(first, 0) : max(last, 0)]
-        padded = np.zeros(last - first, np.float32)
-        padded[max(-first, 0) : max(-first, 0) + len(inside)] = inside
-        whole = len(self.audio) // SAMPLES_PER_FRAME
-        real = {
-            "before": int(np.clip(start - self.heard[0], 0, context)),
-            "after": int(np.clip(min(whole, self.heard[1] + context) - stop, 0, context)),
-        }
-        return padded, real
-
-
 def judge(
     track: LinkedFaces,
     heard: tuple[int, int],
@@ -274,9 +238,9 @@ def judge(
     reason = KEPT
     if len(track) < settings.min_track:
         reason = "track-too-short"
-    elif found_share(track, looked) < settings.min_found:
+    elif track.found(looked) < settings.min_found:
         reason = "too-few-detections"
-    elif face_height(track) < settings.min_face:
+    elif track.height < settings.min_face:
         reason = "face-too-small"
     if reason != KEPT:
         yield track, reason
@@ -291,29 +255,6 @@ def judge(
             yield track.part(*edge), "no-sound"
     for part in split(track.part(start, stop), settings.max_track):
         yield part, KEPT
-
-
-def face_height(track: LinkedFaces) -> float:
-    """Return the median height of a track's boxes in pixels."""
-    return float(np.median(track.boxes[:, 3] - track.boxes[:, 1]))
-
-
-def found_share(track: LinkedFaces, looked: Mapping[int, Detections]) -> float:
-    """Return the share of the frames looked at in which the face was found."""
-    tried = sum(frame in looked for frame in range(track.start, track.stop))
-    return int(np.isfinite(track.scores).sum()) / max(tried, 1)
-
-
-def track_facts(track: LinkedFaces, looked: Mapping[int, Detections]) -> dict[str, JSON]:
-    """Return what a report says about a track, kept or not."""
-    scores = track.scores[np.isfinite(track.scores)]
-    return {
-        "start": track.start,
-        "stop": track.stop,
-        "face": round(face_height(track), 1),
-        "score": round(float(scores.mean()), 3) if len(scores) else None,
-        "found": round(found_share(track, looked), 3),
-    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -359,7 +300,7 @@ def write_pictures(
     for track in named:
         faces = track.faces
         strays = np.std((faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2, axis=0).max()
-        watch = bool(strays < settings.still_motion * face_height(faces))
+        watch = bool(strays < settings.still_motion * faces.height)
         jobs.append(CropJob(out / f"{track.key}.mp4", faces.start, track.squares, watch))
     first, last = min(job.start for job in jobs), max(job.stop for job in jobs)
     with media.open_frames(path, start=first, stop=last) as frames:
@@ -383,7 +324,7 @@ def clip_facts(clip: NamedTrack, clips: list[NamedTrack], survey: Survey) -> dic
         "shot": clip.shot.index,
         "track": clip.index,
         "others": len(together) - 1,
-        **track_facts(faces, survey.faces),
+        **faces.facts(survey.faces),
     }
 
 
@@ -425,7 +366,7 @@ def _table(values: FloatArray, digits: int) -> list[list[float | None]]:
 
 
 def account(
-    boundaries: Boundaries,
+    survey: Survey,
     shots: list[Shot],
     clips: list[NamedTrack],
     rejected: list[tuple[Shot, LinkedFaces, str]],
@@ -437,15 +378,15 @@ def account(
     Raises
     ------
     RuntimeError
-        If the counts do not add up, or a frame outside the kept tracks has no reason.
+        If the counts do not add up, or a face was found that is in no track, kept or rejected.
     """
     ranks = (KEPT, *REASONS)
-    state = np.full(boundaries.num_frames, ranks.index("no-face"))
+    state = np.full(survey.num_frames, ranks.index("no-face"))
 
     def lower(start: int, stop: int, reason: str) -> None:
         state[start:stop] = np.minimum(state[start:stop], ranks.index(reason))
 
-    for start, stop in boundaries.transitions:
+    for start, stop in survey.boundaries.transitions:
         lower(start, stop, "transition")
     for shot in shots:
         if len(shot) < settings.min_track:
@@ -453,12 +394,16 @@ def account(
     for _, track, reason in rejected:
         lower(track.start, track.stop, reason)
     if not has_audio:
-        lower(0, boundaries.num_frames, "no-audio")
+        lower(0, survey.num_frames, "no-audio")
     for clip in clips:
         lower(clip.faces.start, clip.faces.stop, KEPT)
+    lost = [n for n, found in survey.faces.items() if len(found) and ranks[state[n]] == "no-face"]
     counts = {name: int((state == rank).sum()) for rank, name in enumerate(ranks)}
-    if sum(counts.values()) != boundaries.num_frames:
-        raise RuntimeError(f"got {counts}, expected a sum of {boundaries.num_frames} frames")
+    if lost or sum(counts.values()) != survey.num_frames:
+        raise RuntimeError(
+            f"got {counts} for {survey.num_frames} frames, of which {lost[:5]} show faces that are "
+            "in no track; expected every frame and every face to be accounted for"
+        )
     return counts
 
 

@@ -7,14 +7,14 @@ of overlaps is greatest; what is left begins new tracks. A track that meets noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from avbench.data import FloatArray, IntArray, Shot
+from avbench.data import JSON, FloatArray, IntArray, Shot
 
 from .faces import Detections, iou
 
@@ -49,6 +49,27 @@ class LinkedFaces:
     def stop(self) -> int:
         """One past the last frame."""
         return self.start + len(self.boxes)
+
+    @property
+    def height(self) -> float:
+        """Median height of the face in pixels."""
+        return float(np.median(self.boxes[:, 3] - self.boxes[:, 1]))
+
+    def found(self, looked: Container[int]) -> float:
+        """Return the share of the frames looked at in which the face was found."""
+        tried = sum(frame in looked for frame in range(self.start, self.stop))
+        return int(np.isfinite(self.scores).sum()) / max(tried, 1)
+
+    def facts(self, looked: Container[int]) -> dict[str, JSON]:
+        """Return what a report says about a track, kept or not."""
+        scores = self.scores[np.isfinite(self.scores)]
+        return {
+            "start": self.start,
+            "stop": self.stop,
+            "face": round(self.height, 1),
+            "score": round(float(scores.mean()), 3) if len(scores) else None,
+            "found": round(self.found(looked), 3),
+        }
 
     def part(self, start: int, stop: int) -> LinkedFaces:
         """Cut out the frames ``[start, stop)`` of the video."""
