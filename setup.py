@@ -50,7 +50,7 @@ setup(
         "avbench.checkpoints": ["*.safetensors", "*.json"],
     },
     install_requires=[
-        "av>=17,<19",
+        "av>=17.1,<19",
         "click>=8.1,!=8.3.0,<9",
         "matplotlib>=3.8",
         "numpy>=1.26,<3",
