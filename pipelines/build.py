@@ -109,7 +109,12 @@ def build(
     builder = _Builder(sources, out, BuildOptions(**options), process)
     if plan:
         return BuildReport(out, [], [], planned=builder.plan())
-    builder.work.mkdir(parents=True, exist_ok=True)
+    try:
+        builder.work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write to {out} ({error.strerror}); choose another --out"
+        ) from error
     with _locked(builder.work / "lock"):
         return builder.run()
 

@@ -20,7 +20,7 @@ from avbench.timing import FPS
 
 FAILED = "failed"
 STATES = ("kept", "rejected", FAILED)
-CUT = "pack: cut to make room for an offset"
+CUT = "pack: cut away by the synthetic fault"
 
 
 @dataclass(frozen=True)

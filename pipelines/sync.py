@@ -169,7 +169,7 @@ def checkpoint_digest(checkpoint: Path | None) -> str:
     except OSError as error:
         raise UsageError(
             f"sync scoring needs the checkpoint {path}, which cannot be read ({error.strerror}); "
-            "train one with 'avbench train syncnet', or pass --sync off"
+            "train one with 'avbench train --method syncnet', or pass --sync off"
         ) from error
 
 
