@@ -88,8 +88,8 @@ class FacetrackSettings:
             )
         if self.max_track < 2 * self.min_track:
             raise UsageError(
-                f"got max_track {self.max_track} and min_track {self.min_track}; expected the first to "
-                "be at least twice the second, so that parts of a divided track are long enough"
+                f"got max_track {self.max_track} and min_track {self.min_track}; expected at "
+                "least twice min_track, so that the parts of a divided track are long enough"
             )
 
     def as_json(self) -> dict[str, JSON]:

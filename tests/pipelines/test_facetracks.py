@@ -342,7 +342,7 @@ def test_one_speaker_is_kept_from_end_to_end(shared_media: Path, tmp_path: Path,
 
 @pytest.mark.slow
 def test_a_programme_is_taken_apart_as_it_was_planted(tmp_path: Path) -> None:
-    made = render_programme(7, pool="val", seed=1, seconds=14)
+    made = render_programme(11, pool="val", seed=1, seconds=9)
     path, truth = tmp_path / "v.mp4", made.truth
     write_video(path, made.pictures(), made.audio)
     report = run(path, FacetrackSettings())
