@@ -212,9 +212,10 @@ class ShotDetector:
         )
         self._step: list[float] = []
         self._hard: list[float] = []
-        self._spread: list[list[float]] = []
-        self._blend: list[list[float]] = []
-        self._change: list[list[float]] = []
+        # One list per span: of a video of two hours, its frames' scores take 50 MB.
+        self._spread: list[list[float]] = [[] for _ in self.settings.spans]
+        self._blend: list[list[float]] = [[] for _ in self.settings.spans]
+        self._change: list[list[float]] = [[] for _ in self.settings.spans]
 
     def push(self, image: UInt8Array) -> None:
         """Take the next picture; RGB, shape (H, W, 3)."""
@@ -223,39 +224,44 @@ class ShotDetector:
         now = len(self._step)
         self._step.append(self._distance(-2, -1) if now else 0.0)
         self._hard.append(self._step[-1])
-        self._spread.append([0.0] * len(settings.spans))
-        self._blend.append([1.0] * len(settings.spans))
-        self._change.append([0.0] * len(settings.spans))
         # The frame whose surroundings are complete only now.
         for centre in range(max(now - settings.flash, 1), now + 1):
             self._settle_hard(now, centre)
         for column, span in enumerate(settings.spans):
+            self._spread[column].append(0.0)
+            self._blend[column].append(1.0)
+            self._change[column].append(0.0)
             if now >= span:
-                centre = now - span // 2
-                self._spread[centre][column] = self._distance(-1 - span, -1)
-                steps = range(-1 - span, 0, span // 4)
-                thumbs = np.stack([self._recent[step].thumb for step in steps])
-                self._blend[centre][column] = blend_error(thumbs)
-                self._change[centre][column] = content_change(thumbs[0], thumbs[-1])
+                self._settle_span(column, span, now - span // 2)
 
     def scores(self) -> ShotScores:
         """Return the scores of all frames so far."""
-        spans = len(self.settings.spans)
         return ShotScores(
             step=np.array(self._step),
             hard=np.array(self._hard),
-            spread=np.array(self._spread).reshape(-1, spans),
-            blend=np.array(self._blend).reshape(-1, spans),
-            change=np.array(self._change).reshape(-1, spans),
+            spread=self._by_frame(self._spread),
+            blend=self._by_frame(self._blend),
+            change=self._by_frame(self._change),
         )
 
     def finish(self) -> Boundaries:
         """Return the boundaries of the frames so far."""
         return find_boundaries(self.scores(), self.settings)
 
+    def _by_frame(self, columns: list[list[float]]) -> FloatArray:
+        return np.array(columns, np.float64).reshape(len(columns), len(self._step)).T
+
     def _distance(self, first: int, second: int) -> float:
         one, two = self._recent[first].histogram, self._recent[second].histogram
         return float(distance(one, two, self.settings.quantile))
+
+    def _settle_span(self, column: int, span: int, centre: int) -> None:
+        """Score the window of ``span`` frames that ends with the newest frame."""
+        steps = range(-1 - span, 0, span // 4)
+        thumbs = np.stack([self._recent[step].thumb for step in steps])
+        self._spread[column][centre] = self._distance(-1 - span, -1)
+        self._blend[column][centre] = blend_error(thumbs)
+        self._change[column][centre] = content_change(thumbs[0], thumbs[-1])
 
     def _settle_hard(self, now: int, centre: int) -> None:
         """Compare the newest frame with those before ``centre``, in the flash-proof score."""
