@@ -41,8 +41,6 @@ class _Video:
 
     source: Source
     row: Row
-    mark: Sequence[int] = ()
-    """Size and time of change of the file."""
     facetracks: Path = field(default_factory=Path)
     """Folder of its clips."""
     frames: Mapping[str, int] = field(default_factory=dict)
@@ -196,8 +194,6 @@ class _Builder:
             elif twin is not source:
                 reason = f"the same bytes as {twin.root}/{twin.relative}"
                 video.close("rejected", "discover", reason, 0)
-            else:
-                video.mark = units.mark_of(source.path)
             videos.append(video)
         return videos
 
@@ -219,7 +215,7 @@ class _Builder:
             payload = {
                 "path": str(source.path),
                 "video_id": source.video_id,
-                "mark": video.mark,
+                "mark": list(source.mark),
                 "time_limit": self.options.time_limit,
             }
             jobs.append((video, video.facetracks, payload))
@@ -299,7 +295,7 @@ class _Builder:
             job = Job(folder.name, {**payload, "folder": str(folder)})
             todo[job.name] = (video, folder, job)
         # The largest first, so that no worker begins a long one when the others are done.
-        ordered = sorted(todo.values(), key=lambda entry: -entry[0].mark[0])
+        ordered = sorted(todo.values(), key=lambda entry: -entry[0].source.mark[0])
         outcomes = engine.map(function, [job for _, _, job in ordered])
         for outcome in progress.track(outcomes, step, len(todo), "video") if todo else ():
             video, folder, _ = todo[outcome.job.name]
@@ -350,10 +346,11 @@ class _Builder:
         if mark != self._recipe(videos)["fingerprint"]:
             return None
         found = shards.open_set(self.out).shards
-        sizes = [units.size_of(self.out / info.name) for info in found]
+        sizes = [units.mark_of(self.out / info.name)[0] for info in found]
         whole = sizes == [info.bytes for info in found]
         rows = ledger.read(self.out)
-        if not whole or (self.options.retry and any(row.status == FAILED for row in rows)):
+        again = self.options.retry and any(row.status == FAILED for row in rows)
+        if again or not whole or len(rows) != len(videos):
             return None
         return BuildReport(self.out, rows, found, self.skipped, up_to_date=True)
 

@@ -133,8 +133,11 @@ def write(rows: Sequence[Row], out: Path) -> None:
 
 
 def read(out: Path) -> list[Row]:
-    """Return the rows of ``ledger.jsonl``."""
-    lines = (out / "ledger.jsonl").read_text("utf-8").splitlines()
+    """Return the rows of ``ledger.jsonl``; none where it is absent."""
+    try:
+        lines = (out / "ledger.jsonl").read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return []
     return [Row(**json.loads(line)) for line in lines]
 
 

@@ -234,6 +234,8 @@ def prepared_folder(work: Path, video_id: str, *parts: JSON) -> Path:
 
 def clear(out: Path, dataset: str) -> None:
     """Remove what an earlier build of the same set left, the manifest first."""
+    if (out / MANIFEST).exists():
+        (out / "README.md").unlink(missing_ok=True)
     for name in (MANIFEST, "SHA256SUMS"):
         (out / name).unlink(missing_ok=True)
     own = re.compile(rf"{dataset}-({'|'.join(SPLITS)})-\d{{6}}\.(tar|parquet|json)(\.part)?")

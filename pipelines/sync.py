@@ -23,7 +23,7 @@ import numpy as np
 
 from avbench import media, similarity
 from avbench.data import JSON, FloatArray
-from avbench.errors import UnknownName, UsageError
+from avbench.errors import DataError, UnknownName, UsageError
 from avbench.timing import SAMPLES_PER_FRAME
 
 from .pack import stored_context
@@ -150,7 +150,11 @@ def score_unit(payload: Mapping[str, JSON]) -> JSON:
 def _extractor(checkpoint: str | None) -> Extractor:
     from avbench.models.two_stream import load_extractor
 
-    return load_extractor(None if checkpoint is None else Path(checkpoint))
+    try:
+        return load_extractor(None if checkpoint is None else Path(checkpoint))
+    except DataError as error:
+        # Not the fault of the video that happens to be scored: this must end the run.
+        raise UsageError(str(error)) from error
 
 
 def checkpoint_digest(checkpoint: Path | None) -> str:

@@ -61,10 +61,12 @@ class Source:
     """Whether ``skip`` is for a fault rather than for what the file is."""
     video_id: str = ""
     sha256: str = ""
+    mark: tuple[int, int] = (0, 0)
+    """Size and time of change just before it was hashed."""
 
     def as_json(self) -> dict[str, JSON]:
-        """Return all but where it lies on this machine."""
-        return {name: value for name, value in vars(self).items() if name != "path"}
+        """Return all but where and since when it lies on this machine."""
+        return {name: value for name, value in vars(self).items() if name not in ("path", "mark")}
 
 
 def discover(sources: Sequence[Path], exclude: Path | None = None) -> list[Source]:
@@ -192,6 +194,7 @@ def identify(
     slugs = {entry: slug(entry.relative) for entry in found if not entry.skip}
     shared = Counter(slugs.values())
     chosen = list(slugs)[:limit]
+    marks = {entry: mark_of(entry.path) for entry in chosen}
     hashes = dict(zip(chosen, hash_all([entry.path for entry in chosen]), strict=True))
     taken: set[str] = set()
     result: list[Source] = []
@@ -199,7 +202,8 @@ def identify(
         if entry.skip:
             result.append(entry)
         elif entry in hashes:
-            result.append(_name(entry, hashes[entry], shared[slugs[entry]] > 1, taken))
+            named = _name(entry, hashes[entry], shared[slugs[entry]] > 1, taken)
+            result.append(replace(named, mark=marks[entry]))
     return result
 
 
@@ -319,12 +323,13 @@ def sweep(root: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def size_of(path: Path) -> int:
-    """Return the size of a file, -1 where there is none."""
+def mark_of(path: Path) -> tuple[int, int]:
+    """Return size and time of change of a file, which differ when its bytes do; -1 for none."""
     try:
-        return path.stat().st_size
+        status = path.stat()
     except OSError:
-        return -1
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
 
 
 def _sync(path: Path) -> None:
@@ -374,13 +379,7 @@ def facetrack_unit(process: Process, settings: Any, payload: Mapping[str, JSON])
                 leftover.unlink()
         else:
             receipt = {"report": report}
-        if mark_of(path) != payload["mark"]:
+        if mark_of(path) != tuple(payload["mark"]):
             raise RuntimeError("the file changed after it was hashed; run again")
         publish(part, folder, clean(receipt))
     return None
-
-
-def mark_of(path: Path) -> list[int]:
-    """Return size and time of change of a file, which differ when its bytes do."""
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]

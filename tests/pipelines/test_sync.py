@@ -11,7 +11,7 @@ import torch
 
 from avbench import media
 from avbench.data import Embeddings
-from avbench.errors import AvbenchError, UnknownName, UsageError
+from avbench.errors import UnknownName, UsageError
 from avbench.models import checkpoint
 from avbench.models.two_stream import TwoStream, TwoStreamConfig
 from pipelines import sync, units
@@ -148,9 +148,9 @@ def test_a_unit_is_scored_with_a_real_checkpoint_and_remembered(
     assert 0 <= score["confidence"] <= 2
 
 
-def test_a_damaged_checkpoint_is_one_sentence(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_ends_the_run_with_one_sentence(tmp_path: Path) -> None:
     bad = tmp_path / "bad.safetensors"
     bad.write_bytes(b"nonsense")
     payload = {"facetracks": str(tmp_path), "keys": [], "checkpoint": str(bad)}
-    with pytest.raises(AvbenchError, match=r"bad\.safetensors"):
+    with pytest.raises(UsageError, match=r"bad\.safetensors"):
         sync.score_unit({**payload, "folder": str(tmp_path / "out")})
