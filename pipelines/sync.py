@@ -52,7 +52,9 @@ class SyncSettings:
     mode: Mode = "record"
     """off: nothing is measured. record: the measure is stored. filter: and clips that miss the
     thresholds are rejected."""
-    min_confidence: float = 0.1
+    min_confidence: float = 0.12
+    """Measured on the shipped net: 5 % of drawn clips of 3 s with the sound of another clip reach
+    0.12, 1 % of clips of 6 s; of drawn clips with their own sound, 99 % do."""
     max_offset: int = 3
     """Largest measured offset of a clip that counts as in sync, in frames."""
     checkpoint: Path | None = None
