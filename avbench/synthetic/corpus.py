@@ -99,9 +99,9 @@ def write_corpus(out: Path, request: CorpusRequest, *, workers: int = 1) -> dict
     espeak_files()
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    (out / MANIFEST).unlink(missing_ok=True)
     recipes = [request.recipe(index) for index in request.indices]
     missing = [recipe for recipe in recipes if not _is_done(out, recipe)]
+    (out / MANIFEST).unlink(missing_ok=True)
     with bar("making videos", total=len(recipes), unit="video") as progress:
         progress.update(len(recipes) - len(missing))
         for _ in _in_processes(partial(_write_one, out), missing, workers):

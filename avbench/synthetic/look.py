@@ -98,7 +98,11 @@ class Look:
 
     def to_json(self) -> dict[str, JSON]:
         """Return the look as a JSON object."""
-        return asdict(self)
+        return {
+            name: [round(x) for x in value] if isinstance(value, tuple) else _short(value)
+            for name, value in asdict(self).items()
+            if name != "identity"
+        }
 
 
 def draw_look(seed: int, pool: str, identity: str) -> Look:
@@ -146,6 +150,10 @@ def draw_look(seed: int, pool: str, identity: str) -> Look:
         collar=int(rng.integers(4)),
         effort=float(rng.uniform(1.5, 2.1)),
     )
+
+
+def _short(value: JSON) -> JSON:
+    return round(value, 4) if isinstance(value, float) else value
 
 
 def _pick(rng: np.random.Generator, palette: tuple[Colour, ...]) -> Colour:

@@ -14,13 +14,15 @@ from itertools import pairwise
 import numpy as np
 
 from avbench.data import JSON
-from avbench.distort import rng_for
+from avbench.distort import draw_offset, rng_for
 from avbench.errors import UsageError
 from avbench.synthetic.backdrop import Backdrop, draw_backdrop
 from avbench.synthetic.pools import check_pool
 from avbench.synthetic.presets import DEFAULT_PRESET, find_preset
 from avbench.timing import FPS
 
+VERSION = 2
+"""Goes up when the same recipe would give other bytes."""
 KINDS = {"talking": 6.0, "programme": 30.0}
 """Kind of video -> its usual length in seconds."""
 MAX_OFFSET = 50
@@ -98,8 +100,8 @@ class Recipe:
         return rng_for(self.seed, "synthetic", self.kind, self.pool, self.index, *key)
 
     def to_json(self) -> dict[str, JSON]:
-        """Return the recipe as a JSON object."""
-        return asdict(self)
+        """Return the recipe as a JSON object, with the version of the recipe's meaning."""
+        return {"version": VERSION, **asdict(self)}
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ def _plan_talking(recipe: Recipe) -> Plan:
 
 def _plan_programme(recipe: Recipe) -> Plan:
     rng = recipe.rng("plan")
+    offset_rng = recipe.rng("shot offsets")
     bounds, spans = _draw_bounds(recipe.num_frames, rng)
     cast = [f"{recipe.key}-{letter}" for letter in "abcde"[: int(rng.integers(2, 6))]]
     backdrop = draw_backdrop(rng)
@@ -188,7 +191,7 @@ def _plan_programme(recipe: Recipe) -> Plan:
                 speaker=int(rng.integers(count)) if kind in ("speaking", "dubbed") else None,
                 heads=_place_heads(count, rng),
                 backdrop=backdrop,
-                offset=int(rng.integers(-recipe.shot_offsets, recipe.shot_offsets + 1)),
+                offset=draw_offset(offset_rng, recipe.shot_offsets),
             )
         )
     inner = bounds[1:-1]

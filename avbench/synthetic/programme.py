@@ -184,23 +184,19 @@ def _make_shot(plan: Plan, number: int) -> tuple[Scene, ShotTruth, Speech | None
         image_noise=preset.image_noise,
         rng=rng,
     )
-    role = shot.kind if shot.speaker is not None else "silent"
-    faces = tuple(
-        FaceTruth(
-            actor.look.identity,
-            role if position == shot.speaker else "silent",
-            drawn,
-            actor.mouth,
-            actor.occluder,
-        ).cut(shot.start - shot.first, shot.stop - shot.first)
-        for position, (drawn, actor) in enumerate(zip(scene.faces, actors, strict=True))
-    )
+    faces = []
+    for position, (drawn, actor) in enumerate(zip(scene.faces, actors, strict=True)):
+        role, text = "silent", None
+        if mouthed is not None and position == shot.speaker:
+            role, text = shot.kind, mouthed.text
+        face = FaceTruth(actor.look, role, text, drawn, actor.mouth, actor.occluder)
+        faces.append(face.cut(shot.start - shot.first, shot.stop - shot.first))
     truth = ShotTruth(
         start=shot.start,
         stop=shot.stop,
         kind=shot.kind,
         offset=shot.offset + recipe.offset,
-        faces=faces,
+        faces=tuple(faces),
         speaker=speaker,
         voice=voice,
         text=None if heard is None else heard.text,

@@ -11,24 +11,16 @@ from cv2.typing import MatLike
 
 from avbench.data import FloatArray, UInt8Array
 from avbench.synthetic.backdrop import Backdrop, Body, paint_backdrop, paint_body
-from avbench.synthetic.features import (
-    JAW_DROP,
-    Gaze,
-    jaw_ramp,
-    mouth_half_width,
-    paint_eyes,
-    paint_mouth,
-)
+from avbench.synthetic.features import JAW_DROP, Gaze, jaw_ramp, paint_eyes, paint_mouth
 from avbench.synthetic.head import BOTTOM, LEFT, RIGHT, TOP, Head, paint_head
 from avbench.synthetic.look import Look
+from avbench.synthetic.motion import Pose, draw_gaze, draw_pose, truth_of
 from avbench.synthetic.mouth import MouthCurves
 from avbench.synthetic.occluder import Occluder, paint_occluder
 from avbench.synthetic.paint import drift
 
 _OVERSAMPLE = 1.2
 """Canvas pixels per picture pixel."""
-_BOX_UNITS = (-0.80, -0.42, 0.80, 1.06)
-"""What a face detector boxes, in head units; the first and third scale with the head's width."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,72 +37,14 @@ class Actor:
 
 
 @dataclass(frozen=True, eq=False)
-class Pose:
-    """Where a head is; every array has shape (T,)."""
-
-    x: FloatArray
-    y: FloatArray
-    unit: FloatArray
-    """Picture pixels per head unit."""
-    roll: FloatArray
-    """Radians, clockwise."""
-    yaw: FloatArray
-    """Head units by which the middle of the face moves sideways."""
-    pitch: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class DrawnFace:
-    """What is true of one face through one shot."""
-
-    boxes: FloatArray
-    """x0, y0, x1, y1 of the face region in pixels, as a detector boxes it; shape (T, 4)."""
-    mouth_centre: FloatArray
-    """x, y of the middle of the mouth in pixels; shape (T, 2)."""
-    mouth_width: FloatArray
-    """Width of the mouth in pixels; shape (T,)."""
-
-
-def draw_pose(actor: Actor, num_frames: int, rng: np.random.Generator) -> Pose:
-    """Draw the movement of a head; it knows nothing of what the mouth does."""
-    unit = actor.head_height / 2
-    return Pose(
-        x=actor.centre[0] + unit * drift(rng, num_frames, 0.09, 0.6),
-        y=actor.centre[1] + unit * drift(rng, num_frames, 0.05, 0.9),
-        unit=unit * (1 + drift(rng, num_frames, 0.02, 0.4)),
-        roll=drift(rng, num_frames, 0.06, 0.7) + rng.normal(0, 0.04),
-        yaw=np.clip(drift(rng, num_frames, 0.06, 0.6) + rng.normal(0, 0.05), -0.2, 0.2),
-        pitch=np.clip(drift(rng, num_frames, 0.03, 0.9), -0.1, 0.1),
-    )
-
-
-def draw_gaze(num_frames: int, rng: np.random.Generator) -> list[Gaze]:
-    """Draw blinks, glances and brows."""
-    lids = np.full(num_frames, float(rng.uniform(0.8, 1.0)))
-    blink = np.array([0.6, 0.15, 0.0, 0.25, 0.7])
-    start = int(rng.integers(10, 60))
-    while start + len(blink) < num_frames:
-        lids[start : start + len(blink)] *= blink
-        start += int(rng.integers(35, 130))
-    hold = rng.integers(8, 40, num_frames).cumsum()
-    step = np.searchsorted(hold, np.arange(num_frames))
-    glance_x, glance_y = (
-        rng.normal(0, 0.35, num_frames)[step],
-        rng.normal(0, 0.25, num_frames)[step],
-    )
-    brows = np.clip(drift(rng, num_frames, 0.02, 0.8), -0.02, 0.07)
-    return [Gaze(*row) for row in zip(lids, glance_x.clip(-1, 1), glance_y, brows, strict=True)]
-
-
-@dataclass(frozen=True, eq=False)
 class _Player:
-    """An actor ready to be drawn."""
+    """A painted actor."""
 
     actor: Actor
     head: Head
+    body: Body
     pose: Pose
     gaze: list[Gaze]
-    body: Body
 
 
 class Scene:
@@ -142,44 +76,41 @@ class Scene:
         image_noise: float,
         rng: np.random.Generator,
     ) -> None:
+        self._actors, self._backdrop = actors, backdrop
         self._size, self._num_frames = size, num_frames
-        self._behind = paint_backdrop(backdrop, size, rng)
-        light = float(rng.uniform(-1, 1))
-        self._players = [_prepare(actor, size, num_frames, light, rng) for actor in actors]
+        self._image_noise = image_noise
+        self._poses = [
+            draw_pose(actor.centre, actor.head_height / 2, num_frames, rng) for actor in actors
+        ]
+        self._gazes = [draw_gaze(num_frames, rng) for _ in actors]
         self._gain = rng.uniform(0.82, 1.1) + drift(rng, num_frames, 0.025, 0.8)
         self._tint = np.clip(rng.normal(1, 0.05, 3), 0.85, 1.15)
         self._gamma = float(rng.uniform(0.85, 1.2))
-        self._image_noise = image_noise
-        self._noise_seed = int(rng.integers(2**62))
-        self.faces = [_truth(player) for player in self._players]
+        self._seed = int(rng.integers(2**62))
+        self.faces = [
+            truth_of(actor.look, pose, actor.mouth)
+            for actor, pose in zip(actors, self._poses, strict=True)
+        ]
         """The truth about each actor."""
 
     def frames(self) -> Iterator[UInt8Array]:
         """Draw the shot's T pictures in order; RGB, shape (H, W, 3)."""
-        noise = _NoiseBank(self._size, self._image_noise, np.random.default_rng(self._noise_seed))
+        rng = np.random.default_rng(self._seed)
+        behind = paint_backdrop(self._backdrop, self._size, rng)
+        light = float(rng.uniform(-1, 1))
+        players = []
+        for actor, pose, gaze in zip(self._actors, self._poses, self._gazes, strict=True):
+            unit = actor.head_height / 2
+            head = paint_head(actor.look, _OVERSAMPLE * unit, light, rng)
+            body = paint_body(actor.look, self._size, actor.centre, unit)
+            players.append(_Player(actor, head, body, pose, gaze))
+        noise = _NoiseBank(self._size, self._image_noise, rng)
         for t in range(self._num_frames):
-            frame = self._behind.copy()
-            for player in self._players:
+            frame = behind.copy()
+            for player in players:
                 _draw_player(frame, player, t)
             curve = _tone_curve(float(self._gain[t]), self._tint, self._gamma)
             yield noise.add(np.asarray(cv2.LUT(frame, curve), np.uint8))
-
-
-def _prepare(
-    actor: Actor,
-    size: tuple[int, int],
-    num_frames: int,
-    light: float,
-    rng: np.random.Generator,
-) -> _Player:
-    unit = actor.head_height / 2
-    return _Player(
-        actor,
-        paint_head(actor.look, _OVERSAMPLE * unit, light, rng),
-        draw_pose(actor, num_frames, rng),
-        draw_gaze(num_frames, rng),
-        paint_body(actor.look, size, actor.centre, unit),
-    )
 
 
 def _draw_player(frame: UInt8Array, player: _Player, t: int) -> None:
@@ -245,34 +176,6 @@ def _warp_head(
         borderMode=cv2.BORDER_CONSTANT,
     )
     _over(frame[y0:y1, x0:x1], layer)
-
-
-def _to_picture(pose: Pose, points: FloatArray, half_width: float) -> FloatArray:
-    """Move head-unit points (n, 2) into every frame; shape (T, n, 2)."""
-    u, v = points[:, 0], points[:, 1]
-    depth = np.clip(1 - (u / (1.1 * half_width)) ** 2 - (v / 1.15) ** 2, 0, None)
-    u = u + pose.yaw[:, None] * depth
-    v = v + pose.pitch[:, None] * depth
-    cos, sin = np.cos(pose.roll)[:, None], np.sin(pose.roll)[:, None]
-    unit = pose.unit[:, None]
-    x = pose.x[:, None] + unit * (cos * u - sin * v)
-    y = pose.y[:, None] + unit * (sin * u + cos * v)
-    return np.stack([x, y], axis=2)
-
-
-def _truth(player: _Player) -> DrawnFace:
-    look, pose = player.actor.look, player.pose
-    u0, v0, u1, v1 = _BOX_UNITS
-    middle = _to_picture(pose, np.array([[0.0, (v0 + v1) / 2]]), look.half_width)[:, 0]
-    half = np.stack([pose.unit * (u1 - u0) / 2, pose.unit * (v1 - v0) / 2], axis=1)
-    mouth = _to_picture(pose, np.array([[0.0, look.mouth_height]]), look.half_width)[:, 0]
-    curves = player.actor.mouth
-    widths = [mouth_half_width(look, shape) for shape in map(curves.at, range(len(curves)))]
-    return DrawnFace(
-        boxes=np.concatenate([middle - half, middle + half], axis=1),
-        mouth_centre=mouth,
-        mouth_width=2 * np.array(widths) * pose.unit,
-    )
 
 
 def _tone_curve(gain: float, tint: FloatArray, gamma: float) -> UInt8Array:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from avbench.data import JSON, FloatArray
+from avbench.synthetic.look import Look
+from avbench.synthetic.motion import DrawnFace
 from avbench.synthetic.mouth import MouthCurves, MouthShape
 from avbench.synthetic.occluder import Occluder
-from avbench.synthetic.scene import DrawnFace
 from avbench.synthetic.voice import Phone, Voice
 from avbench.timing import FPS, SAMPLE_RATE
 
@@ -22,20 +23,28 @@ FORMAT = "avbench-truth-1"
 class FaceTruth:
     """One face through one shot; its arrays begin with the shot's first frame."""
 
-    identity: str
+    look: Look
     role: str
     """speaking (its sound is heard), dubbed (it speaks, another sentence is heard) or silent."""
+    text: str | None
+    """What the mouth says."""
     drawn: DrawnFace
     mouth: MouthCurves
     occluder: Occluder | None
+
+    @property
+    def identity(self) -> str:
+        """Name of the person."""
+        return self.look.identity
 
     def cut(self, start: int, stop: int) -> FaceTruth:
         """Return the truth of frames [start, stop) of the shot."""
         span = slice(start, stop)
         drawn = self.drawn
         return FaceTruth(
-            self.identity,
+            self.look,
             self.role,
+            self.text,
             DrawnFace(drawn.boxes[span], drawn.mouth_centre[span], drawn.mouth_width[span]),
             self.mouth.cut(start, stop),
             None if self.occluder is None else self.occluder.shifted(-start, stop - start),
@@ -46,11 +55,13 @@ class FaceTruth:
         return {
             "identity": self.identity,
             "role": self.role,
+            "text": self.text,
             "boxes": _rounded(self.drawn.boxes, 1),
             "mouth_centre": _rounded(self.drawn.mouth_centre, 1),
             "mouth_width_px": _rounded(self.drawn.mouth_width, 1),
             "mouth": {name: _rounded(getattr(self.mouth, name), 3) for name in MouthShape._fields},
             "occluder": None if self.occluder is None else self.occluder.to_json(),
+            "look": self.look.to_json(),
         }
 
 
