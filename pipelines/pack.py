@@ -185,7 +185,8 @@ def _prepare_clip(
         "distortion": {"kind": distortion.kind, "seed": seed, **cut.detail},
         "offset": offset,
         "offset_ms": None if offset is None else offset_to_ms(offset),
-        "offset_words": "varies over time" if offset is None else describe_offset(offset),
+        "offset_words": "relative to the source: "
+        + ("varies over time" if offset is None else describe_offset(offset)),
     }
     if distortion.kind != "none":
         truth["distortion"]["max_offset"] = distortion.max_offset

@@ -336,3 +336,22 @@ def test_ray_gives_the_same_bytes(tmp_path: Path, reference: tuple[Path, dict[st
     report = make(sources, tmp_path / "out", engine="ray", workers=3, **PLAN)
     assert hashes(tmp_path / "out") == expected
     assert report.clips == 8
+
+
+@pytest.mark.media
+def test_real_clips_of_unseen_speakers_come_out_in_sync(tmp_path: Path, shared_media: Path) -> None:
+    names = ("f1_brbk7n.mpg", "m3_lbax4n.mpg")
+    sources = [str(shared_media / "grid/others" / name) for name in names]
+    common = ["--split", "val", "--engine", "local"]
+    done = CliRunner().invoke(
+        main, ["build-shards", *sources, "--out", str(tmp_path / "out"), *common]
+    )
+    assert done.exit_code == 0, done.output
+    index = open_set(tmp_path / "out").index("val")
+    assert index["key"].tolist() == ["f1-brbk7n-0000-00", "m3-lbax4n-0000-00"]
+    assert index["sync_offset"].abs().max() <= 1
+    assert (index["sync_confidence"] > 0.05).all()
+    for clip in read_clips(tmp_path / "out"):
+        assert clip.frames.shape == (75, 224, 224, 3)
+        assert clip.meta["sync"]["checkpoint"]
+        assert clip.meta["facetrack"]["source"]["video_codec"] == "mpeg1video"

@@ -159,7 +159,7 @@ def test_an_undistorted_clip_keeps_its_picture_bytes_and_reads_zero(
     assert pictures.tolist() == sounds.tolist() == truth.tolist() == list(range(FRAMES))
     sample, row = pack.load(packed, "set")
     assert sample.video == (clip / "a-0000-00.mp4").read_bytes()
-    assert sample.info["offset_words"] == "in sync"
+    assert sample.info["offset_words"] == "relative to the source: in sync"
     assert np.isnan(row["sync_offset"])
     assert row["sync_note"] == "not scored"
 
