@@ -56,8 +56,8 @@ class OffsetMethod:
         self.extractor = extractor.id
 
     def embed(self, clip: Clip) -> Embeddings:
-        """Compute the embeddings of every five-frame window; shape (T - 4, D) each."""
-        return self._extractor.embed(clip.frames, clip.audio)
+        """Compute the embeddings of every five-frame window, not normalised; (T - 4, D) each."""
+        return self._extractor.embed(clip.frames, clip.audio, unit=False)
 
     def compare(self, video: FloatArray, audio: FloatArray) -> FloatArray:
         """Score every candidate offset of B windows of N rows; higher is better.

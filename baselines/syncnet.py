@@ -25,10 +25,10 @@ from ._shared import CACHE_MIB, CHUNG_2016, SEARCH, OffsetMethod, training_set, 
 class SyncNet(OffsetMethod):
     """Mean distance between pictures and displaced sound; the least wins.
 
-    Embeddings are compared as unit vectors, as the angular loss that trains them looks at
-    directions only. Sound outside the window counts as a zero embedding (``edge="zero"``), as in
-    the papers; much of the gap to Diag-avg comes from that policy, so it is an option:
-    ``edge="valid"`` averages over the pairs that exist.
+    Sound outside the window counts as a zero embedding, as the papers say, and embeddings are
+    compared as they leave the network, as in the released code. Much of the gap to Diag-avg comes
+    from these two, so both are options: ``edge="valid"`` averages over the pairs that exist, and
+    ``unit=True`` compares unit vectors, which is what the angular loss looks at.
 
     References
     ----------
@@ -47,22 +47,30 @@ class SyncNet(OffsetMethod):
         *,
         search: int = SEARCH,
         edge: Edge = "zero",
+        unit: bool = False,
         scale: float = 10.0,
     ) -> None:
         super().__init__(extractor, search=search)
         if edge not in ("zero", "valid"):
             raise UsageError(f"got edge '{edge}', expected 'zero' or 'valid'")
         self.edge: Edge = edge
+        self.unit = unit
         self._scale = scale
         self.report: FitReport | None = None
 
     @classmethod
     def load(
-        cls, checkpoint: Path | None = None, *, search: int = SEARCH, edge: Edge = "zero"
+        cls,
+        checkpoint: Path | None = None,
+        *,
+        search: int = SEARCH,
+        edge: Edge = "zero",
+        unit: bool = False,
     ) -> SyncNet:
         """Make one from a checkpoint, the shipped one where None."""
         found = checkpoints.load(checkpoint or checkpoints.shipped(cls.name))
-        return cls(Extractor(found.extractor), search=search, edge=edge, scale=found.scale)
+        extractor = Extractor(found.extractor)
+        return cls(extractor, search=search, edge=edge, unit=unit, scale=found.scale)
 
     @classmethod
     def start(
@@ -83,8 +91,9 @@ class SyncNet(OffsetMethod):
 
         Shape (B, N, D) each to (B, 2 * search + 1), offsets ascending.
         """
-        distances = sliding_distances(normalise(video), normalise(audio), self.search, self.edge)
-        return np.negative(distances)
+        if self.unit:
+            video, audio = normalise(video), normalise(audio)
+        return np.negative(sliding_distances(video, audio, self.search, self.edge))
 
     def fit(
         self,

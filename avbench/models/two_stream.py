@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -22,7 +22,6 @@ from torch.nn import functional as F
 from avbench import features
 from avbench.data import Embeddings, FloatArray, UInt8Array
 from avbench.errors import DataError
-from avbench.timing import SAMPLES_PER_FRAME
 
 _Size: TypeAlias = "int | tuple[int, int]"
 _CHUNK = 128
@@ -149,7 +148,7 @@ class Extractor:
         self.id = fingerprint(network)
         """Identity of the embedding: hash of weights, sizes and feature settings."""
 
-    def embed(self, frames: UInt8Array, audio: FloatArray) -> Embeddings:
+    def embed(self, frames: UInt8Array, audio: FloatArray, *, unit: bool = True) -> Embeddings:
         """Embed every five-frame window of a clip.
 
         Parameters
@@ -158,11 +157,14 @@ class Extractor:
             RGB face crops at 25 fps; shape (T, H, W, 3), T >= 5.
         audio
             Mono sound at 16 kHz; shape (T * 640,).
+        unit
+            Scale rows to unit length, as the angular loss sees them; else they keep the length
+            that the network gives them.
 
         Returns
         -------
         Embeddings
-            Unit vectors, float32; row t sees video frames t .. t + 4 and audio samples
+            float32; row t sees video frames t .. t + 4 and audio samples
             640 t .. 640 t + 3200 only; shape (T - 4, D) each.
 
         Raises
@@ -175,51 +177,46 @@ class Extractor:
                 f"got a clip of {len(frames)} frames; an embedding needs {features.WINDOW}"
             )
         pictures = torch.from_numpy(features.mouth_pictures(frames)).float().div_(255)
-        mels = features.log_mel(audio)
-        rows = len(frames) - features.WINDOW + 1
-        with torch.inference_mode():
-            parts = [
-                self._embed(pictures, mels, start, min(start + _CHUNK, rows))
-                for start in range(0, rows, _CHUNK)
-            ]
-        video, sound = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return Embeddings(video=video, audio=sound)
+        video = _embed_rows(self.network.embed_video, pictures, 0, features.WINDOW, 1, unit)
+        return Embeddings(video=video, audio=self.embed_sound(audio, unit=unit))
 
-    def embed_sound(self, audio: FloatArray) -> FloatArray:
+    def embed_sound(self, audio: FloatArray, *, unit: bool = True) -> FloatArray:
         """Embed every five-frame window of sound alone, as `embed` does with a picture.
 
         Parameters
         ----------
         audio
             Mono sound at 16 kHz, A >= 5 frames of it; shape (A * 640,).
+        unit
+            As in `embed`.
 
         Returns
         -------
         FloatArray
-            Unit vectors, float32; shape (A - 4, D).
+            float32; shape (A - 4, D).
         """
         mels = features.log_mel(audio)
-        rows = len(audio) // SAMPLES_PER_FRAME - features.WINDOW + 1
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, rows, _CHUNK):
-                last = min(start + _CHUNK, rows) - 1
-                stop = last * features.MELS_PER_FRAME + features.WINDOW_MELS
-                sound = mels[:, start * features.MELS_PER_FRAME : stop]
-                rows_of = self.network.embed_audio(sound.unsqueeze(0))[0]
-                parts.append(F.normalize(rows_of, dim=-1).numpy())
-        return np.concatenate(parts)
+        size, step = features.WINDOW_MELS, features.MELS_PER_FRAME
+        return _embed_rows(self.network.embed_audio, mels, 1, size, step, unit)
 
-    def _embed(
-        self, pictures: torch.Tensor, mels: torch.Tensor, start: int, stop: int
-    ) -> tuple[FloatArray, FloatArray]:
-        """Embed rows [start, stop) from the frames and the sound that they see."""
-        frames = pictures[start : stop + features.WINDOW - 1]
-        last = (stop - 1) * features.MELS_PER_FRAME + features.WINDOW_MELS
-        sound = mels[:, start * features.MELS_PER_FRAME : last]
-        video = F.normalize(self.network.embed_video(frames.unsqueeze(0))[0], dim=-1)
-        audio = F.normalize(self.network.embed_audio(sound.unsqueeze(0))[0], dim=-1)
-        return video.numpy(), audio.numpy()
+
+def _embed_rows(
+    stream: Callable[[torch.Tensor], torch.Tensor],
+    inputs: torch.Tensor,
+    axis: int,
+    size: int,
+    step: int,
+    unit: bool,
+) -> FloatArray:
+    """Embed the windows of ``size`` every ``step`` along an axis, some at a time."""
+    count = (inputs.shape[axis] - size) // step + 1
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, count, _CHUNK):
+            length = (min(_CHUNK, count - start) - 1) * step + size
+            parts.append(stream(inputs.narrow(axis, start * step, length).unsqueeze(0))[0])
+        rows = torch.cat(parts)
+        return (F.normalize(rows, dim=-1) if unit else rows).numpy()
 
 
 def fingerprint(network: TwoStream) -> str:

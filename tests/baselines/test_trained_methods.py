@@ -182,10 +182,25 @@ def test_the_edge_policy_is_a_choice_of_syncnet(files):
         SyncNet.load(files["syncnet"], edge="wrap")
 
 
-def test_scaling_embeddings_changes_nothing(method):
+@pytest.mark.parametrize("name", ["diag-avg", "sync-cls", "sync-e2e", "syncnet"])
+def test_only_the_direction_of_embeddings_matters_where_cosines_are_compared(name, files):
+    options = {"unit": True} if name == "syncnet" else {}
+    method = methods.load(name, files[name], **options)
     video, audio = aligned_rows(np.random.default_rng(4), 2, 9)
     scores = method.compare(video, audio)
     assert method.compare(3 * video, 0.1 * audio) == pytest.approx(scores, abs=1e-5)
+
+
+def test_syncnet_compares_embeddings_as_they_leave_the_network(files):
+    method, clip = SyncNet.load(files["syncnet"]), blinking().window(0, 12)
+    video, audio = method.embed(clip)
+    assert np.linalg.norm(video, axis=1) != pytest.approx(np.ones(8), abs=0.1)
+    padded = np.pad(audio, [(5, 5), (0, 0)])
+    expected = [
+        -np.mean([np.linalg.norm(video[v] - padded[v + 5 - k]) for v in range(8)])
+        for k in range(-5, 6)
+    ]
+    assert method.compare(video[None], audio[None])[0] == pytest.approx(expected, abs=1e-5)
 
 
 def start(name, files, seed=0):

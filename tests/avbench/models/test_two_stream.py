@@ -37,6 +37,19 @@ def test_rows_are_unit_vectors(extractor):
         assert np.linalg.norm(rows, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
 
 
+def test_rows_may_keep_their_length(extractor):
+    unit, raw = extractor.embed(*clip(9)), extractor.embed(*clip(9), unit=False)
+    for short, long in zip(unit, raw, strict=True):
+        lengths = np.linalg.norm(long, axis=1, keepdims=True)
+        assert np.ptp(lengths) > 1e-3
+        assert short == pytest.approx(long / lengths, abs=1e-5)
+
+
+def test_sound_alone_embeds_as_with_its_picture(extractor):
+    frames, audio = clip(200)
+    assert np.array_equal(extractor.embed_sound(audio), extractor.embed(frames, audio).audio)
+
+
 @pytest.mark.parametrize("row", [0, 3, 7])
 def test_a_row_ignores_everything_outside_its_five_frames(extractor, row):
     frames, audio = clip(12)

@@ -1,0 +1,49 @@
+"""The checkpoints that come with avbench are whole, small, and what their records say."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from avbench import methods
+from avbench.models import checkpoint as checkpoints
+
+TRAINED = ("syncnet", "sync-cls", "sync-e2e")
+LIMIT = 14_000_000
+
+
+def record(name: str) -> dict:
+    return json.loads(checkpoints.shipped(name).with_suffix(".json").read_text("utf-8"))
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_the_record_belongs_to_the_file(name: str) -> None:
+    facts = record(name)
+    assert facts["checkpoint_sha256"] == digest(checkpoints.shipped(name))
+    assert facts["method"] == checkpoints.load(checkpoints.shipped(name)).method == name
+    assert facts["command"].startswith(f"avbench train --method {name} ")
+    assert facts["fit"]["complete"]
+    assert facts["extractor"] == methods.load(name).extractor
+
+
+def test_each_was_trained_from_the_one_before() -> None:
+    assert record("syncnet")["init_sha256"] is None
+    assert record("sync-cls")["init_sha256"] == digest(checkpoints.shipped("syncnet"))
+    assert record("sync-e2e")["init_sha256"] == digest(checkpoints.shipped("sync-cls"))
+    assert len({record(name)["data"]["sha256"] for name in TRAINED}) == 1
+
+
+def test_the_frozen_methods_share_one_extractor() -> None:
+    ids = {name: methods.load(name).extractor for name in (*TRAINED, "diag-avg")}
+    assert ids["syncnet"] == ids["diag-avg"] == ids["sync-cls"] != ids["sync-e2e"]
+
+
+def test_together_they_are_small() -> None:
+    assert sum(checkpoints.shipped(name).stat().st_size for name in TRAINED) < LIMIT
