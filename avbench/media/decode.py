@@ -16,13 +16,13 @@ from av.video.reformatter import VideoReformatter
 
 from avbench.data import UInt8Array
 from avbench.errors import DataError
-from avbench.media.packets import Damage, decode_pictures, time_of
+from avbench.media.packets import JUMPING_FORMATS, Damage, decode_pictures, time_of
 from avbench.media.probe import SLACK_S, MediaInfo, describe, no_picture, orientation
 from avbench.media.source import name_of, open_source
 from avbench.timing import FPS
 
 LONGEST_GAP_S = 60
-"""Longest time in seconds for which one picture is believed to stand."""
+"""Longest time in seconds for which a picture is believed to stand past the declared end."""
 _SHORTFALL = 2
 """Grid frames missing at the end that are reported where the picture's own length is declared."""
 _VAGUE_SHORTFALL = FPS
@@ -95,7 +95,8 @@ class FrameStream:
             if first is None:
                 raise no_picture(source.name)
             self.info = describe(Path(path), source, first)
-            self._declared = source.duration
+            # Where the clock may jump, the header's length is the distance of two strange clocks.
+            self._declared = None if source.format in JUMPING_FORMATS else source.duration
             exact = source.exact_duration is not None
             self._shortfall = _SHORTFALL if exact else _VAGUE_SHORTFALL
             rate = stream.average_rate or stream.guessed_rate or Fraction(FPS)
@@ -149,7 +150,7 @@ class FrameStream:
             image = turn.apply(convert(picture))
             yield Frame(index, float(time), image, bool(picture.is_corrupt))
         missing = self.info.num_frames - count
-        if missing >= self._shortfall:
+        if missing >= self._shortfall and not self._damage.jumps:
             self.lost_frames = missing
             self._damage.notes.append(
                 f"the picture stops after {count / FPS:.2f} s of the declared "
@@ -236,7 +237,8 @@ def on_grid(
     damage
         Receives the pictures that are damaged or out of order.
     declared
-        Seconds that the file says it lasts; the last picture stands no longer than until then.
+        Seconds that the file says it lasts: times within are believed, whatever the pause before
+        them, and the last picture stands no longer than until then.
     """
     index = 0
     held: VideoFrame | None = None
@@ -249,7 +251,8 @@ def on_grid(
             time = zero
             continue
         now = time + _lasting(held, nominal) if stamp is None else stamp
-        if not 0 < now - time <= LONGEST_GAP_S:
+        within = declared is not None and now - zero <= declared
+        if now <= time or not (within or now - time <= LONGEST_GAP_S):
             damage.disordered += 1
             continue
         while 2 * (zero + Fraction(index, FPS)) <= time + now:

@@ -32,7 +32,8 @@ LONGEST_RETURN_S = Fraction(1, 2)
 """A decoding clock that falls back by more than this has jumped."""
 MAX_READ_ERRORS = 16
 """Errors of the container after which the rest of a file is given up."""
-_JUMPING_FORMATS = ("mpegts", "mpeg")
+JUMPING_FORMATS = ("mpegts", "mpeg")
+"""Containers whose clock may jump within one file."""
 
 
 @dataclass
@@ -73,7 +74,11 @@ def decode_pictures(source: Source, damage: Damage) -> Iterator[VideoFrame]:
             continue
         if slots is not None:
             slots.take(packet)
-        for frame in _frames(packet, damage):
+        lost = damage.packets
+        frames = _frames(packet, damage)
+        if slots is not None and damage.packets > lost:
+            slots.give_up(packet)
+        for frame in frames:
             if isinstance(frame, VideoFrame):
                 if slots is not None:
                     slots.stamp(frame)
@@ -103,7 +108,7 @@ def _packets(source: Source, damage: Damage) -> Iterator[Packet[Stream]]:
     Both streams are always read, so that both meet the same jumps.
     """
     streams: list[Stream] = [s for s in (source.picture_or_none, source.sound) if s is not None]
-    joiner = _Joiner(damage) if source.format in _JUMPING_FORMATS else None
+    joiner = _Joiner(damage) if source.format in JUMPING_FORMATS else None
     for _ in range(MAX_READ_ERRORS):
         try:
             for packet in source.container.demux(streams):
@@ -175,6 +180,12 @@ class _Slots:
         heapq.heappush(self._free, packet.dts)
         while len(self._free) > self._context.reorder_depth + 2:
             heapq.heappop(self._free)
+
+    def give_up(self, packet: Packet[Stream]) -> None:
+        """Forget the slot of a packet that did not decode."""
+        if packet.dts in self._free:
+            self._free.remove(packet.dts)
+            heapq.heapify(self._free)
 
     def stamp(self, frame: VideoFrame) -> None:
         """Set the time of a picture."""

@@ -17,8 +17,8 @@ from avbench.media.resample import Mixer, resampled
 from avbench.media.source import name_of, open_source
 from avbench.timing import SAMPLE_RATE, SAMPLES_PER_FRAME
 
-LONGEST_GAP_S = 60
-"""Longest silence in seconds that a gap between time stamps is believed to mean."""
+LATEST_S = 60
+"""A time stamp further than this beyond the declared end of the picture is not believed."""
 TOLERANCE_S = 0.020
 """A time stamp this far from the count of samples is a gap or an overlap, and is obeyed at once."""
 DRIFT_S = 0.002
@@ -55,21 +55,22 @@ def read_audio(
     DataError
         If the file is no video, or has no sound.
     """
+    if num_frames is not None and num_frames < 0:
+        raise ValueError(f"got {num_frames = }, expected at least 0")
     damage = Damage()
     limit = None if num_frames is None else num_frames * SAMPLES_PER_FRAME
-    blocks = [np.zeros(0, np.float32)]
-    size = 0
-    for block in _blocks(Path(path), damage):
-        blocks.append(block)
-        size += len(block)
-        if limit is not None and size >= limit:
-            break
+    blocks = _blocks(Path(path), damage)
+    if limit is None:
+        audio = np.concatenate([np.zeros(0, np.float32), *blocks])
+    else:
+        audio, size = np.zeros(limit, np.float32), 0
+        while size < limit and (block := next(blocks, None)) is not None:
+            part = block[: limit - size]
+            audio[size : size + len(part)] = part
+            size += len(part)
     if warnings is not None:
         warnings.extend(damage.sentences())
-    audio = np.concatenate(blocks)
-    if limit is None:
-        return audio
-    return np.pad(audio[:limit], (0, max(limit - len(audio), 0)))
+    return audio
 
 
 def read_sound(source: Path | bytes) -> FloatArray:
@@ -110,8 +111,9 @@ class _Clock:
     the clocks of a sound card and a computer, is followed by stretching blocks a little.
     """
 
-    def __init__(self, zero: Fraction, rate: int, damage: Damage) -> None:
+    def __init__(self, zero: Fraction, latest: Fraction, rate: int, damage: Damage) -> None:
         self._zero, self._rate, self._damage = zero, rate, damage
+        self._latest = int(latest * rate)
         self._next: int | None = None
         """Sample that comes next, counted from ``zero``."""
         self._drift = 0.0
@@ -123,7 +125,7 @@ class _Clock:
         if self._next is None:
             self._next = min(0, due or 0)
         gap = 0 if due is None else due - self._next
-        if abs(gap) > LONGEST_GAP_S * self._rate:
+        if self._next + gap > self._latest or (self._next > 0 and gap <= -len(block)):
             self._damage.disordered += 1
             return block[:0]
         if abs(gap) > TOLERANCE_S * self._rate or self._next <= 0:
@@ -173,6 +175,7 @@ def _blocks(path: Path, damage: Damage) -> Iterator[FloatArray]:
             damage.notes.append("none of its sound decodes, silence stands for it")
             return
         rate = head.sample_rate
-        mixer, clock = Mixer(rate), _Clock(zero, rate, damage)
+        latest = (source.duration or Fraction(0)) + LATEST_S
+        mixer, clock = Mixer(rate), _Clock(zero, latest, rate, damage)
         placed = (clock.place(time_of(f), mixer.mix(f)) for f in chain([head], frames))
         yield from resampled(placed, rate, SAMPLE_RATE)

@@ -42,7 +42,7 @@ FORMATS = (
 """Demuxers that may be tried: video, then sound and still pictures so that those can be named."""
 
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-_STILLS = ("_pipe", "gif", "apng")
+_STILLS = ("_pipe", "image2")
 
 
 def name_of(source: Path | bytes) -> str:
@@ -119,6 +119,7 @@ def open_source(source: Path | bytes) -> Iterator[Source]:
     DataError
         If it is missing, empty, not a regular file, or in none of the known formats.
     """
+    source = source if isinstance(source, bytes) else Path(source)
     name = name_of(source)
     options = {"format_whitelist": FORMATS, "max_pixels": str(MAX_PIXELS)}
     target: str | io.BytesIO

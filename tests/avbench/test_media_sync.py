@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from media_maker import Recipe, listen, make
@@ -196,3 +197,56 @@ def test_recordings_joined_end_to_end_stay_in_sync(
     assert abs(heard.num_frames - 225) <= 5
     assert np.abs(heard.lags()).max() < LIMIT_MS
     assert any("jump" in warning for warning in heard.warnings)
+    assert not any("lost" in warning for warning in heard.warnings)
+
+
+@pytest.mark.parametrize("codecs", [
+    {"video": "libx264", "audio": "aac"},
+    {"video": "mpeg2video", "audio": "mp2"},
+])  # fmt: skip
+def test_recording_that_begins_between_key_pictures(tmp_path: Path, codecs: dict[str, str]) -> None:
+    """The sound is there at once, the picture only from the next key picture on."""
+    recipe = Recipe(
+        pts=range(150), flashes=(80, 120), grain=20, video_options={"g": "50"}, **codecs
+    )
+    content = make(tmp_path / "a.ts", recipe).read_bytes()
+    head = tmp_path / "head.ts"
+    head.write_bytes(content[len(content) // 10 // 188 * 188 :])
+    heard = listen(head)
+    assert len(heard.flashes) == 2
+    assert len(heard.clicks) == 2
+    assert np.abs(heard.lags()).max() < LIMIT_MS
+    assert heard.num_frames < 130
+
+
+@pytest.mark.parametrize("codecs", [
+    {"video": "mpeg4", "video_options": {"bf": "2"}},
+    {"video": "libx264"},
+    {"video": "mjpeg", "video_options": {"strict": "unofficial"}},
+])  # fmt: skip
+def test_lost_pictures_of_an_avi_leave_the_others_in_place(
+    tmp_path: Path, codecs: dict[str, object]
+) -> None:
+    recipe = Recipe(pts=range(100), flashes=(80,), grain=20, audio="pcm_s16le", **codecs)
+    path = make(tmp_path / "a.avi", recipe)
+    with av.open(str(path)) as container:
+        chunks = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    content = path.read_bytes()
+    for chunk in chunks[30:33] + chunks[50:52]:
+        content = content.replace(chunk, bytes(len(chunk)))
+    path.write_bytes(content)
+    heard = listen(path)
+    assert heard.warnings
+    assert len(heard.clicks) == 1
+    assert heard.grid == pytest.approx([3.2], abs=0.041)
+    assert np.abs(heard.lags()).max() < 41
+
+
+def test_sound_that_starts_minutes_late(tmp_path: Path) -> None:
+    recipe = Recipe(
+        pts=range(0, 200, 2), tick=Fraction(1), flashes=(70, 90), audio_start=Fraction(130)
+    )
+    path = make(tmp_path / "a.mkv", replace(recipe, size=(16, 16), rate=16_000, audio="flac"))
+    heard = listen(path)
+    assert heard.clicks == pytest.approx([140, 180], abs=0.01)
+    assert abs(heard.num_frames - 25 * 199) <= 25
