@@ -79,6 +79,7 @@ def command(
     import torch
 
     from avbench.distort import rng_for
+    from avbench.models.two_stream import load_extractor
     from avbench.shards import open_set, write_json
 
     trainee = _start(method, init, rng_for(seed, "start", method))
@@ -105,7 +106,8 @@ def command(
             "threads": torch.get_num_threads(),
             "checkpoint_sha256": _sha256(out),
             "init_sha256": None if init is None else _sha256(init),
-            "extractor": trainee.extractor,
+            # Of the file, whose weights are rounded, not of the network in memory.
+            "extractor": load_extractor(out).id,
             "data": {"sha256": data.sha256, "split": split, "limit": limit},
             "fit": asdict(report),
             "versions": _versions(),

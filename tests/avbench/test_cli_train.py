@@ -55,7 +55,8 @@ def test_three_methods_train_one_after_the_other(shards, tmp_path):
         assert "1 steps on" in result.output
         assert "(1 skipped)" in result.output or name != "syncnet"
         init = ["--init", path]
-        assert methods.load(name, path).extractor
+        record = json.loads(path.with_suffix(".json").read_text())
+        assert record["extractor"] == methods.load(name, path).extractor
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
         name + suffix for name in files for suffix in (".safetensors", ".json")
     )
