@@ -14,7 +14,7 @@ from avbench.cli import main
 from avbench.data import Alignment
 from avbench.shards import Sample, ShardWriter, finish_set, open_set
 
-NUM_FRAMES = 32
+NUM_FRAMES = 44
 
 
 def sample(number, folder, alignment=None):
