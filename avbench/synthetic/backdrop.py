@@ -16,18 +16,31 @@ KINDS = ("wall", "shelves", "window", "lights", "blur", "panels")
 
 @dataclass(frozen=True)
 class Backdrop:
-    """A kind of background and its colours; the same colours make shots look alike."""
+    """A kind of background, its colours and its light; shots that share one look alike."""
 
     kind: str
     main: Colour
     accent: Colour
+    gain: float
+    """Brightness of the picture."""
+    tint: Colour
+    """Gain of red, green and blue on top."""
+    gamma: float
 
 
 def draw_backdrop(rng: np.random.Generator) -> Backdrop:
     """Draw a background."""
     main = rng.uniform(45, 210) + rng.normal(0, 22, 3)
     accent = rng.uniform(40, 220) + rng.normal(0, 40, 3)
-    return Backdrop(KINDS[int(rng.integers(len(KINDS)))], _colour(main), _colour(accent))
+    red, green, blue = (float(x) for x in np.clip(rng.normal(1, 0.05, 3), 0.85, 1.15))
+    return Backdrop(
+        kind=KINDS[int(rng.integers(len(KINDS)))],
+        main=_colour(main),
+        accent=_colour(accent),
+        gain=float(rng.uniform(0.85, 1.1)),
+        tint=(red, green, blue),
+        gamma=float(rng.uniform(0.85, 1.2)),
+    )
 
 
 def paint_backdrop(

@@ -6,8 +6,10 @@ import hashlib
 import json
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +18,7 @@ import cv2
 
 from avbench import __version__
 from avbench.data import JSON
-from avbench.errors import DataError, UsageError
+from avbench.errors import AvbenchError, DataError, UsageError
 from avbench.media import write_video
 from avbench.progress import bar
 from avbench.synthetic.plan import KINDS, Recipe
@@ -93,12 +95,17 @@ def write_corpus(out: Path, request: CorpusRequest, *, workers: int = 1) -> dict
         If the directory holds videos of the same names made otherwise.
     DataError
         If a truth file there is damaged.
+    AvbenchError
+        If a worker dies.
     MissingDependency
         If espeakng-loader is not installed.
     """
     espeak_files()
     out = out.resolve()
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the directory {out}: {error.strerror}") from error
     recipes = [request.recipe(index) for index in request.indices]
     missing = [recipe for recipe in recipes if not _is_done(out, recipe)]
     (out / MANIFEST).unlink(missing_ok=True)
@@ -152,13 +159,25 @@ def _in_processes(
         return
     # Spawned, not forked: a process that holds threads cannot be forked safely.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(recipes)), mp_context=context) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(recipes)), mp_context=context, initializer=_leave_interrupts_alone
+    ) as pool:
         try:
             for future in as_completed([pool.submit(task, recipe) for recipe in recipes]):
                 yield future.result()
+        except BrokenProcessPool as error:
+            raise AvbenchError(
+                "a worker died, perhaps for want of memory; run the same command again to go on, "
+                "with fewer --workers"
+            ) from error
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _leave_interrupts_alone() -> None:
+    """Let only the main process react to Ctrl-C, so that a video in hand is finished."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _manifest(out: Path, request: CorpusRequest, recipes: Sequence[Recipe]) -> dict[str, JSON]:

@@ -20,9 +20,6 @@ from avbench.synthetic.paint import (
 
 LEFT, RIGHT, TOP, BOTTOM = -1.25, 1.25, -1.45, 1.7
 """The canvas in head units."""
-_LONG_HAIR = np.array(
-    [(0.0, -1.16), (0.5, -1.1), (0.8, -0.85), (0.97, -0.3), (1.02, 0.4), (0.96, 1.5)]
-)
 CHEEK_V = 0.12
 """Where the head is widest."""
 
@@ -225,17 +222,13 @@ def _paint_beard(head: Head, hair: FloatArray, rng: np.random.Generator) -> None
 
 def _paint_hair_behind(head: Head, hair: FloatArray) -> None:
     width, style = head.look.half_width, head.look.hair_style
-    if style == "long":
-        _lay(
-            head,
-            np.concatenate([_LONG_HAIR, _LONG_HAIR[::-1] * (-1, 1)]) * (width + 0.18, 1.0),
-            hair * 0.75,
-        )
-    elif style == "bob":
+    if style in ("long", "bob"):
+        # Two locks beside the face, which leave the neck to be seen, and a crown above it.
+        end = 1.5 if style == "long" else 0.75
         _lay(head, ellipse_points((0, -0.22), (width + 0.18, 0.95)), hair * 0.75)
         for side in (-1, 1):
-            lock = np.array([(0.45, -0.3), (1.0, -0.3), (1.03, 0.3), (0.93, 0.72), (0.66, 0.7)])
-            _lay(head, lock * (side * (width + 0.18), 1.0), hair * 0.75)
+            lock = [(0.45, -0.3), (1.0, -0.3), (1.03, 0.3), (0.96, end), (0.62, end - 0.04)]
+            _lay(head, np.array([*lock, (0.6, 0.6)]) * (side * (width + 0.18), 1.0), hair * 0.75)
     elif style == "bun":
         _lay(head, ellipse_points((0, -1.12), (0.3, 0.28)), hair * 0.85)
     elif style == "afro":

@@ -85,7 +85,7 @@ def paint_occluder(
             lay(ellipse_points(at, (0.062, 0.17), 6 * finger), (214.0, 168.0, 138.0))
     elif occluder.kind == "caption":
         top = 0.86 - 0.14 * depth
-        lay(np.array([(-4, top), (4, top), (4, top + 0.3), (-4, top + 0.3)]), occluder.colour)
+        lay(np.array([(-20, top), (20, top), (20, top + 0.3), (-20, top + 0.3)]), occluder.colour)
         for word in np.arange(-1.2, 1.2, 0.34):
             box = [(word, top + 0.1), (word + 0.25, top + 0.1)]
             lay(

@@ -21,7 +21,7 @@ from avbench.synthetic.pools import check_pool
 from avbench.synthetic.presets import DEFAULT_PRESET, find_preset
 from avbench.timing import FPS
 
-VERSION = 2
+VERSION = 3
 """Goes up when the same recipe would give other bytes."""
 KINDS = {"talking": 6.0, "programme": 30.0}
 """Kind of video -> its usual length in seconds."""

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from cv2.typing import MatLike
 
-from avbench.data import FloatArray, UInt8Array
+from avbench.data import UInt8Array
 from avbench.synthetic.backdrop import Backdrop, Body, paint_backdrop, paint_body
 from avbench.synthetic.features import JAW_DROP, Gaze, jaw_ramp, paint_eyes, paint_mouth
 from avbench.synthetic.head import BOTTOM, LEFT, RIGHT, TOP, Head, paint_head
@@ -83,9 +83,7 @@ class Scene:
             draw_pose(actor.centre, actor.head_height / 2, num_frames, rng) for actor in actors
         ]
         self._gazes = [draw_gaze(num_frames, rng) for _ in actors]
-        self._gain = rng.uniform(0.82, 1.1) + drift(rng, num_frames, 0.025, 0.8)
-        self._tint = np.clip(rng.normal(1, 0.05, 3), 0.85, 1.15)
-        self._gamma = float(rng.uniform(0.85, 1.2))
+        self._gain = backdrop.gain + drift(rng, num_frames, 0.02, 0.8)
         self._seed = int(rng.integers(2**62))
         self.faces = [
             truth_of(actor.look, pose, actor.mouth)
@@ -109,7 +107,7 @@ class Scene:
             frame = behind.copy()
             for player in players:
                 _draw_player(frame, player, t)
-            curve = _tone_curve(float(self._gain[t]), self._tint, self._gamma)
+            curve = _tone_curve(float(self._gain[t]), self._backdrop)
             yield noise.add(np.asarray(cv2.LUT(frame, curve), np.uint8))
 
 
@@ -178,9 +176,10 @@ def _warp_head(
     _over(frame[y0:y1, x0:x1], layer)
 
 
-def _tone_curve(gain: float, tint: FloatArray, gamma: float) -> UInt8Array:
-    level = (np.arange(256) / 255) ** gamma
-    return np.clip(255 * gain * level[:, None] * tint + 0.5, 0, 255).astype(np.uint8)[None]
+def _tone_curve(gain: float, backdrop: Backdrop) -> UInt8Array:
+    level = (np.arange(256) / 255) ** backdrop.gamma
+    curve = 255 * gain * level[:, None] * np.array(backdrop.tint)
+    return np.asarray(np.clip(curve + 0.5, 0, 255), np.uint8)[None]
 
 
 class _NoiseBank:

@@ -1,4 +1,23 @@
-"""What is true of a made video, and how a truth file says it."""
+"""What is true of a made video, and how a truth file says it.
+
+Conventions
+-----------
+Frames count from the start of the video at 25 fps, pixels from its upper left corner; ranges are
+half-open; an offset is video index - audio index in frames (positive: audio leads).
+
+A truth file is one JSON object: ``format``, ``key``, ``recipe`` (what makes the video again, with
+seed and preset), ``num_frames``, ``height``, ``width``, ``offset`` (null where shots differ),
+``cuts`` (first frame of each new shot), ``dissolves`` ([start, stop), ...), ``snr_db``, ``noise``
+and ``shots``, which tile the video; two shots that dissolve meet in the middle of the dissolve.
+
+A shot has ``start``, ``stop``, ``kind`` (speaking, dubbed, off-screen or silent), ``offset``,
+``speaker`` and ``voice`` (who is heard), ``text`` (spoken for the shot, though it may be cut
+short), ``phones`` ([name, start, stop] in seconds of the file's own sound: a mouth shows them
+``offset`` frames later) and ``faces``. A face has ``identity``, ``role``, ``text`` (what the mouth
+says), per frame ``boxes`` [x0, y0, x1, y1], ``mouth_centre`` [x, y], ``mouth_width_px`` and
+``mouth`` (opening, width, rounding, tuck, tongue), its ``occluder`` (frames from the shot's start)
+and its ``look``.
+"""
 
 from __future__ import annotations
 

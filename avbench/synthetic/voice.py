@@ -19,7 +19,7 @@ from avbench.synthetic.script import draw_text
 from avbench.timing import SAMPLE_RATE
 
 _CHILD = Path(__file__).with_name("_espeak_child.py")
-_CHILD_LIMIT_S = 60.0
+_CHILD_LIMIT_S = 120.0
 _SPEED, _PITCH, _RANGE = 1, 3, 4
 """Numbers of espeak-ng's parameters."""
 SPEECH_RMS = 0.08
@@ -181,13 +181,16 @@ def _run_espeak(text: str, voice: Voice) -> tuple[int, FloatArray, list[tuple[st
         "parameters": {_SPEED: voice.speed, _PITCH: voice.pitch, _RANGE: voice.pitch_range},
         "text": text,
     }
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", str(_CHILD), library, data],
-        input=json.dumps(request).encode(),
-        capture_output=True,
-        timeout=_CHILD_LIMIT_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", str(_CHILD), library, data],
+            input=json.dumps(request).encode(),
+            capture_output=True,
+            timeout=_CHILD_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise AvbenchError(f"espeak-ng hung with voice {request['voice']}; try again") from error
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         reason = lines[-1] if lines else f"exit status {done.returncode}"
