@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -160,7 +161,7 @@ def _in_processes(
     # Spawned, not forked: a process that holds threads cannot be forked safely.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
-        min(workers, len(recipes)), mp_context=context, initializer=_leave_interrupts_alone
+        min(workers, len(recipes)), mp_context=context, initializer=_obey_parent
     ) as pool:
         try:
             for future in as_completed([pool.submit(task, recipe) for recipe in recipes]):
@@ -175,9 +176,20 @@ def _in_processes(
             raise
 
 
-def _leave_interrupts_alone() -> None:
-    """Let only the main process react to Ctrl-C, so that a video in hand is finished."""
+def _obey_parent() -> None:
+    """Let only the main process react to Ctrl-C, and let no worker outlive it.
+
+    A worker finishes the video in hand after Ctrl-C; without its parent it would wait for ever.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def end_with_it() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=end_with_it, daemon=True).start()
 
 
 def _manifest(out: Path, request: CorpusRequest, recipes: Sequence[Recipe]) -> dict[str, JSON]:
