@@ -4,9 +4,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 WORKERS ?= $(shell nproc)
 DEMO ?= demo
-DEMO_VIDEOS ?= 60
+DEMO_VIDEOS ?= 100
 DEMO_REPEATS ?= 10
-OPENCV = $(shell sed -n 's/^opencv-python-headless/opencv-python-headless/p' constraints.txt)
+OPENCV = $(shell grep '^opencv-python-headless' constraints.txt)
 
 .PHONY: help demo test check format lint types layers tests install clean
 
@@ -26,9 +26,9 @@ install: $(VENV)/.installed ## Create the environment from the pinned versions
 demo: install ## Run the main job on the embedded corpus: videos, facetracks, shards, table, figures
 	$(BIN)/avbench synth --out $(DEMO)/videos --videos $(DEMO_VIDEOS) --pool test --workers $(WORKERS)
 	$(BIN)/avbench build-shards $(DEMO)/videos --out $(DEMO)/shards --dataset demo --split test --workers $(WORKERS)
-	$(BIN)/avbench run --method all --shards $(DEMO)/shards --out $(DEMO)/results --repeats $(DEMO_REPEATS)
+	$(BIN)/avbench run --method all --shards $(DEMO)/shards --out $(DEMO)/results --windows-per-clip 4 --repeats $(DEMO_REPEATS)
 	$(BIN)/avbench plot accuracy $(DEMO)/results --out $(DEMO)/accuracy.png
-	$(BIN)/avbench plot similarity --shards $(DEMO)/shards --out $(DEMO)/similarity.png
+	$(BIN)/avbench plot similarity --shards $(DEMO)/shards --offset 3 --length 40 --out $(DEMO)/similarity.png
 	@echo "Table: $(DEMO)/results/table.md   Figures: $(DEMO)/accuracy.png, $(DEMO)/similarity.png"
 
 test: install check ## Everything CI checks: format, lint, types, layers, tests

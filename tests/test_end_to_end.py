@@ -132,5 +132,5 @@ def test_the_commands_of_the_readme_are_those_of_the_makefile() -> None:
     ]
     assert len(commands) >= 5
     for line in commands:
-        made = line.replace("demo/", "$(DEMO)/").replace(" 60 ", " $(DEMO_VIDEOS) ")
+        made = line.replace("demo/", "$(DEMO)/").replace(" 100 ", " $(DEMO_VIDEOS) ")
         assert made in makefile, line
