@@ -17,7 +17,7 @@ from avbench.models import checkpoint as checkpoints
 from avbench.models.pattern import PatternClassifier, PatternConfig
 from avbench.models.training import FitReport, Recipe, has_bfloat16, new_network
 from avbench.models.trainset import TrainingSet
-from avbench.models.two_stream import Extractor
+from avbench.models.two_stream import Extractor, one_thread
 from avbench.similarity import pick_offset, similarity_matrix
 
 SEARCH = 5
@@ -188,7 +188,7 @@ class PatternMethod(OffsetMethod):
         return np.asarray(scores[:, beyond : scores.shape[1] - beyond])
 
     def _classify(self, windows: FloatArray) -> FloatArray:
-        with torch.inference_mode():
+        with torch.inference_mode(), one_thread():
             parts = torch.split(torch.from_numpy(np.ascontiguousarray(windows)), 1024)
             logits = torch.cat([self._classifier(part) for part in parts])
             return np.asarray(F.log_softmax(logits.double(), dim=-1).numpy())

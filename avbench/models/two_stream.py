@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -140,6 +141,21 @@ def _block(
     return [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread for a while.
+
+    Networks this small gain little from more, and lose a lot where other processes keep the other
+    processors busy: the threads of one layer wait for the slowest of them.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class Extractor:
     """A trained two-stream network that embeds clips."""
 
@@ -195,7 +211,8 @@ class Extractor:
         FloatArray
             float32; shape (A - 4, D).
         """
-        mels = features.log_mel(audio)
+        with one_thread():
+            mels = features.log_mel(audio)
         size, step = features.WINDOW_MELS, features.MELS_PER_FRAME
         return _embed_rows(self.network.embed_audio, mels, 1, size, step, unit)
 
@@ -211,7 +228,7 @@ def _embed_rows(
     """Embed the windows of ``size`` every ``step`` along an axis, some at a time."""
     count = (inputs.shape[axis] - size) // step + 1
     parts = []
-    with torch.inference_mode():
+    with torch.inference_mode(), one_thread():
         for start in range(0, count, _CHUNK):
             length = (min(_CHUNK, count - start) - 1) * step + size
             parts.append(stream(inputs.narrow(axis, start * step, length).unsqueeze(0))[0])

@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 
 from avbench.errors import DataError
 from avbench.models.training import new_network
@@ -104,3 +105,15 @@ def test_impossible_sizes_are_refused():
 def test_default_size_is_small():
     parameters = sum(p.numel() for p in TwoStream(TwoStreamConfig()).parameters())
     assert 0.5e6 < parameters < 2e6
+
+
+def test_the_number_of_threads_changes_neither_result_nor_itself(extractor):
+    one = extractor.embed(*clip(30))
+    torch.set_num_threads(3)
+    try:
+        three = extractor.embed(*clip(30))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(1)
+    assert np.array_equal(one.video, three.video)
+    assert np.array_equal(one.audio, three.audio)
