@@ -245,6 +245,6 @@ def test_no_ray_process_outlives_an_interrupted_run(tmp_path: Path, number: int)
         assert list((tmp_path / "stacks").iterdir()) == []
     late = set() if number == signal.SIGINT else helpers(started)
     assert len(late) <= 2
-    assert gone(started - late, 15)
+    assert gone(started - late, 90)  # a worker that was just starting takes its time
     for pid in late:
         os.kill(pid, signal.SIGKILL)
