@@ -77,6 +77,12 @@ PARTS = (
     Part("matplotlib", "figures", _import("matplotlib")),
     Part("mediapipe", "BlazeFace, the embedded face detector of build-shards", _mediapipe, "face"),
     Part("espeakng-loader", "speech for the embedded corpus of synth (GPL-3)", _espeak, "synth"),
+    Part(
+        "scenedetect-headless",
+        "a second opinion on shots; no command needs it yet",
+        _import("scenedetect"),
+        "shots",
+    ),
 )
 
 
