@@ -66,7 +66,16 @@ class EmbeddingMethod(Method, Protocol):
 
 @runtime_checkable
 class Trainable(Method, Protocol):
-    """A method with parameters to fit."""
+    """A method with parameters to fit, as ``avbench train`` uses it.
+
+    After `fit`, its attribute ``report`` holds an `avbench.models.training.FitReport`, which is
+    recorded beside the checkpoint.
+    """
+
+    @classmethod
+    def start(cls, init: Path | None = None, *, rng: np.random.Generator) -> Trainable:
+        """Make one to train, from a checkpoint or as the method begins where None."""
+        ...
 
     def fit(self, clips: Sequence[Clip], *, rng: np.random.Generator, **options: Any) -> None:
         """Fit the parameters to clips whose truth is known."""

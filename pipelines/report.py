@@ -50,7 +50,10 @@ class BuildReport:
             return ""
         if not self.rows:
             return "no video among the sources; give a video, or a folder that holds some"
+        first = self.rows[0]
+        named = first.path in first.reason
         return (
-            f"none of {len(self.rows)} videos gave a clip (the first, {self.rows[0].path}: "
-            f"{self.rows[0].reason}); every reason is in {self.out / 'ledger.parquet'}"
+            f"none of {len(self.rows)} videos gave a clip (the first: "
+            f"{'' if named else first.path + ': '}{first.reason.rstrip('.')}); "
+            f"every reason is in {self.out / 'ledger.parquet'}"
         )

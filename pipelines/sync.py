@@ -111,11 +111,8 @@ def measure(info: Mapping[str, JSON], folder: Path, extractor: Extractor) -> dic
     own = audio[before * SAMPLES_PER_FRAME : (before + frames) * SAMPLES_PER_FRAME]
     if float(np.sqrt(np.mean(np.square(own, dtype=np.float64)))) < SILENCE:
         return {"note": "no sound to score: silent"}
-    # Directions only, as the angular loss trains them: lengths vary from voice to voice.
-    video = similarity.normalise(
-        extractor.embed(media.read_video(folder / f"{key}.mp4"), own).video
-    )
-    sound = similarity.normalise(extractor.embed_sound(audio))
+    video = extractor.embed(media.read_video(folder / f"{key}.mp4"), own).video
+    sound = extractor.embed_sound(audio)
     distances = offset_distances(video, sound, before)
     offset, distance, confidence = similarity.pick_offset(distances, SEARCH)
     return {
