@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from avbench.data import FloatArray
-from avbench.models.two_stream import load_extractor
+from avbench.models.checkpoint import load_extractor
 from avbench.similarity import diagonal_means, similarity_matrix
 
 from ._shared import KIM_2021, SEARCH, OffsetMethod

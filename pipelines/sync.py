@@ -150,7 +150,7 @@ def score_unit(payload: Mapping[str, JSON]) -> JSON:
 
 @lru_cache(maxsize=1)
 def _extractor(checkpoint: str | None) -> Extractor:
-    from avbench.models.two_stream import load_extractor
+    from avbench.models.checkpoint import load_extractor
 
     try:
         return load_extractor(None if checkpoint is None else Path(checkpoint))

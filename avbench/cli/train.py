@@ -84,7 +84,7 @@ def command(
     import torch
 
     from avbench.distort import rng_for
-    from avbench.models.two_stream import load_extractor
+    from avbench.models.checkpoint import load_extractor
     from avbench.shards import open_set, write_json
 
     trainee = _start(method, init, rng_for(seed, "start", method))

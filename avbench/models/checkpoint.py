@@ -21,7 +21,7 @@ from avbench import features
 from avbench.data import JSON
 from avbench.errors import AvbenchError, DataError
 from avbench.models.pattern import PatternClassifier, PatternConfig
-from avbench.models.two_stream import TwoStream, TwoStreamConfig
+from avbench.models.two_stream import Extractor, TwoStream, TwoStreamConfig
 
 FORMAT_VERSION = 1
 _KEY = "avbench"
@@ -118,6 +118,22 @@ def shipped(name: str) -> Path:
             f"--method {name} --shards DIR --out FILE.safetensors' and pass the file"
         )
     return path
+
+
+def load_extractor(path: Path | None = None) -> Extractor:
+    """Make an extractor from a checkpoint of any trained method.
+
+    Parameters
+    ----------
+    path
+        Written by ``avbench train``; the shipped ``syncnet`` where None.
+
+    Raises
+    ------
+    AvbenchError
+        If there is no such file, or it is not an avbench checkpoint.
+    """
+    return Extractor(load(path or shipped("syncnet")).extractor)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], info: JSON) -> None:

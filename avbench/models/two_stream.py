@@ -13,7 +13,6 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TypeAlias
 
 import torch
@@ -244,21 +243,3 @@ def fingerprint(network: TwoStream) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def load_extractor(path: Path | None = None) -> Extractor:
-    """Make an extractor from a checkpoint of any trained method.
-
-    Parameters
-    ----------
-    path
-        Written by ``avbench train``; the shipped ``syncnet`` where None.
-
-    Raises
-    ------
-    AvbenchError
-        If there is no such file, or it is not an avbench checkpoint.
-    """
-    from avbench.models import checkpoint
-
-    return Extractor(checkpoint.load(path or checkpoint.shipped("syncnet")).extractor)

@@ -9,10 +9,10 @@ import torch
 from avbench import features
 from avbench.errors import AvbenchError, DataError
 from avbench.models import checkpoint as checkpoints
-from avbench.models.checkpoint import Checkpoint
+from avbench.models.checkpoint import Checkpoint, load_extractor
 from avbench.models.pattern import PatternClassifier, PatternConfig
 from avbench.models.training import new_network
-from avbench.models.two_stream import TwoStream, TwoStreamConfig, fingerprint, load_extractor
+from avbench.models.two_stream import TwoStream, TwoStreamConfig, fingerprint
 
 SMALL = TwoStreamConfig(video=(4, 4, 4, 4, 8), audio=(4, 4, 4, 4, 8), dim=8)
 
