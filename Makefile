@@ -44,7 +44,7 @@ types: install
 layers: install
 	$(BIN)/lint-imports
 tests: install
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 clean: ## Remove what the demo wrote
 	rm -rf $(DEMO)

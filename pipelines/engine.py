@@ -23,7 +23,7 @@ from typing import Any, Literal, Protocol
 from avbench.data import JSON
 from avbench.errors import AvbenchError, UnknownName, UsageError
 
-from .guard import OVERTIME, Function, alarm, guarded, run_on_worker
+from .guard import OVERTIME, Function, Interrupts, alarm, guarded, run_on_worker
 
 NAMES = ("ray", "local")
 MAX_ATTEMPTS = 2
@@ -74,6 +74,10 @@ class EngineSettings:
             raise UsageError(f"got {self.workers} workers, expected at least 1")
         if self.time_limit_s <= 0:
             raise UsageError(f"got a time limit of {self.time_limit_s} s, expected more than 0")
+
+
+POLL_S = 0.5
+"""How long Ctrl-C may go unnoticed, in seconds."""
 
 
 class Engine(Protocol):
@@ -175,8 +179,10 @@ class RayEngine:
         remote = ray.remote(run_on_worker).options(num_cpus=1, max_retries=0)
         waiting = [(job, 1) for job in reversed(jobs)]
         running: dict[Any, tuple[Job, int, Path]] = {}
+        interrupts = Interrupts()
         try:
             while waiting or running:
+                interrupts.check()
                 while waiting and len(running) < self._workers:
                     job, attempt = waiting.pop()
                     stack = self._scratch / f"{uuid.uuid4().hex}.stack"
@@ -184,7 +190,7 @@ class RayEngine:
                         function, dict(job.payload), self._settings.time_limit_s, str(stack)
                     )
                     running[ref] = (job, attempt, stack)
-                ready, _ = ray.wait(list(running), num_returns=1, timeout=None)
+                ready, _ = ray.wait(list(running), num_returns=1, timeout=POLL_S)
                 for ref in ready:
                     job, attempt, stack = running.pop(ref)
                     outcome = self._collect(ref, job, attempt, stack)
@@ -193,6 +199,7 @@ class RayEngine:
                     else:
                         yield outcome
         finally:
+            interrupts.release()
             for ref, (_, _, stack) in running.items():
                 with contextlib.suppress(Exception):
                     ray.cancel(ref, force=True)

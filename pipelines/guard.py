@@ -130,3 +130,32 @@ def _single_thread() -> None:
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)
+
+
+class Interrupts:
+    """Hold Ctrl-C back until it is asked for.
+
+    Python raises KeyboardInterrupt wherever the main thread happens to be; inside a callback of a
+    compiled library it is printed and lost, and the run would go on. Released by `release`.
+    """
+
+    def __init__(self) -> None:
+        self._came = False
+        self._before: object = None
+        self._held = threading.current_thread() is threading.main_thread()
+        if self._held:
+            self._before = signal.signal(signal.SIGINT, self._note)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self._came = True
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if Ctrl-C was pressed."""
+        if self._came:
+            raise KeyboardInterrupt
+
+    def release(self) -> None:
+        """Give Ctrl-C its former meaning back."""
+        if self._held:
+            signal.signal(signal.SIGINT, self._before)  # type: ignore[arg-type]
+            self._held = False

@@ -29,3 +29,10 @@ def shared_media() -> Path:
 def shared_weights() -> Path:
     """Folder of real detector weights beside the checkout; skips where absent, except in CI."""
     return _shared("weights")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run tests that start Ray one after another: several at once starve a small machine."""
+    for item in items:
+        if item.get_closest_marker("ray"):
+            item.add_marker(pytest.mark.xdist_group("ray"))

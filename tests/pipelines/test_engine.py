@@ -236,7 +236,7 @@ def test_no_ray_process_outlives_an_interrupted_run(tmp_path: Path, number: int)
             os.killpg(driver.pid, number)  # as a terminal does: to the whole group
         else:
             driver.send_signal(number)
-        _, errors = driver.communicate(timeout=30)
+        _, errors = driver.communicate(timeout=90)
     finally:
         driver.kill()
     assert driver.returncode != 0
