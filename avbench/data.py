@@ -7,7 +7,7 @@ are those of `avbench.timing`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -189,6 +189,39 @@ class Clip:
             alignment=truth,
             meta=self.meta,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """A clip that is not decoded yet: what a data set offers to a benchmark."""
+
+    key: str
+    num_frames: int
+    alignment: Alignment | None
+    """The truth, one entry per frame; None where it is unknown."""
+    load: Callable[[], Clip]
+    """Decode it; may be called from any thread."""
+    source: str = ""
+    """Recording or speaker that the clip was cut from: clips that share it are not independent."""
+    sha256: str | None = None
+    """Identity of picture and sound; None where it is unknown, and nothing is then kept."""
+
+    @classmethod
+    def of(cls, clip: Clip) -> Item:
+        """Offer a clip that is decoded already."""
+        return cls(clip.key, len(clip), clip.alignment, lambda: clip, cluster(clip.meta, clip.key))
+
+    def __len__(self) -> int:
+        return self.num_frames
+
+
+def cluster(info: Mapping[str, JSON], key: str) -> str:
+    """Return what a clip shares with others that are not independent of it.
+
+    Its speaker where that is known, else the video it was cut from, else its own key.
+    """
+    video = (info.get("facetrack") or {}).get("video_id")
+    return str(info.get("speaker") or video or key)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from avbench.data import JSON, Clip
+from avbench import protocols
+from avbench.data import JSON, Clip, Item
 from avbench.distort import draw_offset, rng_for
 from avbench.errors import UsageError
+from avbench.protocols import Protocol
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,10 @@ class Refusal:
 
 @dataclass(frozen=True)
 class OffsetTask:
-    """Find the constant offset of a short window, given that window alone.
+    """Find the constant offset of a short window of a clip.
 
-    The strict protocol of Kim et al. (2021): of a clip, ``length`` frames of picture and equally
-    much sound, displaced by an offset uniform over ``-search .. search``; nothing is padded and
-    nothing outside the window is seen. The whole is repeated with fresh draws.
+    What a window is, what sound comes with it and where the truth lies are the rules of a
+    protocol (`avbench.protocols`), the strict one of Kim et al. (2021) unless another is named.
 
     The start of a window is drawn so that picture and sound lie inside the clip for **every**
     candidate offset: it says nothing about the answer. A synced clip of T frames therefore offers
@@ -65,19 +66,19 @@ class OffsetTask:
     """
 
     name: ClassVar[str] = "offset"
-    version: ClassVar[int] = 1
-    """Raised whenever the same method could get another score."""
 
     lengths: tuple[int, ...] = (11, 13, 15, 20)
     """Window lengths in frames."""
     search: int = 5
     """Largest true offset, and range of candidates, in frames."""
     repeats: int = 10
-    windows_per_clip: int = 1
-    """Windows per clip, length and repeat."""
+    windows_per_clip: int | None = 1
+    """Windows per clip, length and repeat; None: every one that fits, in order."""
     seed: int = 0
     tolerances: tuple[int, ...] = (0, 1)
     """Largest errors that count as correct, in frames."""
+    family: str = "kim-strict"
+    """Rules, less the search range."""
 
     def __post_init__(self) -> None:
         if not self.lengths or min(self.lengths) < 5:
@@ -87,7 +88,8 @@ class OffsetTask:
             )
         if len(set(self.lengths)) < len(self.lengths):
             raise UsageError(f"got window lengths {list(self.lengths)}, expected each once")
-        if self.search < 1 or self.repeats < 1 or self.windows_per_clip < 1:
+        least = min(self.search, self.repeats, self.windows_per_clip or 1)
+        if least < 1 or self.windows_per_clip == 0:
             raise UsageError(
                 f"got search {self.search}, repeats {self.repeats} and windows per clip "
                 f"{self.windows_per_clip}, expected at least 1 of each"
@@ -96,17 +98,59 @@ class OffsetTask:
             raise UsageError(
                 f"got tolerances {list(self.tolerances)}, expected some, none negative"
             )
+        if self.rules.task != self.name or not self.rules.measured:
+            raise UsageError(
+                f"protocol {self.rules.name} gives names to reported numbers and is not measured; "
+                f"choose one of {', '.join(measurable())}"
+            )
+
+    @classmethod
+    def of(cls, protocol: Protocol, **changes: Any) -> OffsetTask:
+        """Ask as a protocol says, but for ``changes`` (any field of the task that is not None)."""
+        return cls(
+            **{
+                "lengths": protocol.lengths,
+                "search": protocol.search,
+                "repeats": protocol.repeats,
+                "windows_per_clip": protocol.windows_per_clip,
+                "tolerances": protocol.tolerances,
+                "family": protocol.family,
+            }
+            | {name: value for name, value in changes.items() if value is not None}
+        )
+
+    @property
+    def rules(self) -> Protocol:
+        """The protocol, with this task's search range."""
+        return protocols.get(f"{self.family}-{self.search}")
 
     @property
     def protocol(self) -> str:
         """Name of the rules: scores are comparable where it, and the data, are equal."""
-        return f"kim-strict-{self.search}"
+        return self.rules.name
+
+    @property
+    def version(self) -> int:
+        """Version of the rules."""
+        return self.rules.version
+
+    @property
+    def reduction(self) -> str:
+        """How questions become one number: ``micro`` or ``macro`` (mean within clips first)."""
+        return self.rules.reduction
 
     def describe(self) -> dict[str, JSON]:
         """Return everything that decides the questions and the scores."""
         fields: Mapping[str, JSON] = asdict(self)
         lists = {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
-        return {"name": self.name, "version": self.version, "protocol": self.protocol, **lists}
+        rules = self.rules.describe()
+        return {
+            "name": self.name,
+            "version": self.version,
+            "protocol": self.protocol,
+            **lists,
+            "rules": {k: rules[k] for k in ("sound", "edge", "truth", "reduction", "law")},
+        }
 
     def starts(self, num_frames: int, length: int, clip_offset: int = 0) -> range:
         """Return the window starts at which every candidate offset stays inside the clip.
@@ -123,7 +167,7 @@ class OffsetTask:
         lowest, highest = -self.search - clip_offset, self.search - clip_offset
         return range(max(0, -lowest), num_frames - length - max(0, highest) + 1)
 
-    def questions(self, clip: Clip) -> list[Question]:
+    def questions(self, clip: Clip | Item) -> list[Question]:
         """Return everything that is asked about one clip; none where it is refused."""
         own = _own_offset(clip)
         if own is None:
@@ -133,10 +177,10 @@ class OffsetTask:
             for length in self.lengths
             if (starts := self.starts(len(clip), length, own))
             for repeat in range(self.repeats)
-            for window in range(self.windows_per_clip)
+            for window in range(self.windows_per_clip or len(starts))
         ]
 
-    def refusals(self, clip: Clip) -> list[Refusal]:
+    def refusals(self, clip: Clip | Item) -> list[Refusal]:
         """Say what cannot be asked about one clip, and why; empty where all can."""
         own = _own_offset(clip)
         if own is None:
@@ -153,10 +197,16 @@ class OffsetTask:
         self, key: str, length: int, repeat: int, window: int, starts: range, own: int
     ) -> Question:
         rng = rng_for(self.seed, self.name, key, length, repeat, window)
-        offset = draw_offset(rng, self.search)
-        start = starts[int(rng.integers(len(starts)))]
+        drawn = draw_offset(rng, self.search)
+        offset = drawn if self.rules.truth == "uniform" else 0
+        start = starts[window if self.windows_per_clip is None else int(rng.integers(len(starts)))]
         return Question(key, length, repeat, window, start, offset - own, offset)
 
 
-def _own_offset(clip: Clip) -> int | None:
+def measurable() -> list[str]:
+    """Return the names of the protocols that a task of avbench can ask."""
+    return [name for name in protocols.available() if protocols.get(name).measured]
+
+
+def _own_offset(clip: Clip | Item) -> int | None:
     return None if clip.alignment is None else clip.alignment.offset
