@@ -1,0 +1,253 @@
+"""One number of a leaderboard, reported or measured, and when two may be ranked together.
+
+A leaderboards folder holds ``reported/*.json``, numbers as their sources print them, and
+``measured/*/``, the ``scores.jsonl`` and ``run.json`` of runs of ``avbench run``. Both become
+rows of one form here, so that everything that shows, checks or draws them reads one thing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from avbench.data import JSON
+from avbench.errors import DataError
+
+MEASURED = "measured"
+REPORTED = ("paper", "third-party", "derived", "chance")
+KINDS = (MEASURED, *REPORTED)
+
+_PERCENT = ("accuracy@", "perceptual@", "rer@")
+_UNITS = {"auroc": "fraction", "aurc": "fraction"}
+_ENDINGS = {"_error": "frames", "_ms": "ms", "_db": "dB", "_correlation": "fraction"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number, reported or measured, with all that it depends on."""
+
+    kind: str
+    """``measured``, ``paper``, ``third-party``, ``derived`` or ``chance``."""
+    method: str
+    dataset: str
+    split: str
+    protocol: str
+    """Name such as ``kim-strict-5``."""
+    version: int | None
+    """Of the protocol; None for reported rows."""
+    window: int | None
+    """Window length in frames; None where the protocol has none."""
+    condition: str
+    """Whatever else was fixed; empty where nothing."""
+    metric: str
+    """``accuracy@0``, ``rer@0``, ``mean_absolute_error``, ...: the names of avbench.metrics."""
+    unit: str
+    """``percent``, ``frames``, ``dB``, ``fraction``, ``ms``, ``count`` ..."""
+    value: float | None
+    """None where undefined, or where the source prints a bound only."""
+    std: float | None
+    repeats: int | None
+    low: float | None
+    high: float | None
+    interval: str
+    """How the 95 % interval from ``low`` to ``high`` was made; empty where there is none."""
+    n: int | None
+    n_failed: int | None
+    reference: str
+    """Method that an error reduction is relative to."""
+    source: str
+    """Paper, repository or run folder."""
+    verified: str
+    """What a reported number was checked against, and how."""
+    note: str
+    suspect: str
+    """Empty, or why the number cannot be right."""
+    run: str
+    """Id of the run card for measured rows, else empty."""
+    printed: str = ""
+    """The number as its source prints it, all digits kept; empty for measured rows."""
+    printed_std: str = ""
+    printed_name: str = ""
+    """What the source calls the method."""
+    drawn: bool = False
+    """Whether the faces are drawn, not filmed."""
+    ranked: bool = True
+    """False for what only frames a table: chance, and methods that are shown the truth."""
+
+
+def comparable(a: Row, b: Row) -> str:
+    """Say whether two rows may be ranked together.
+
+    Returns
+    -------
+    str
+        Empty if they may, else one sentence that says why not.
+    """
+    if a.drawn != b.drawn:
+        return "numbers on drawn faces are never ranked with numbers on recordings"
+    if (a.kind == MEASURED) != (b.kind == MEASURED):
+        return "a reported number stands beside a measured one and is never ranked with it"
+    for name in ("metric", "protocol", "version", "dataset", "split", "window"):
+        mine, other = getattr(a, name), getattr(b, name)
+        if mine != other:
+            what = "protocol version" if name == "version" else name
+            return f"the {what} differs: {_said(mine)} and {_said(other)}"
+    for name in ("unit", "condition", "reference"):
+        mine, other = getattr(a, name), getattr(b, name)
+        if mine != other:
+            return f"the {name} differs: {_said(mine)} and {_said(other)}"
+    return ""
+
+
+def _said(value: object) -> str:
+    return "none" if value in (None, "") else f"'{value}'"
+
+
+def read_reported(folder: Path) -> list[Row]:
+    """Read what sources report.
+
+    Parameters
+    ----------
+    folder
+        A leaderboards folder; the rows are in its ``reported/*.json``.
+
+    Returns
+    -------
+    list of Row
+        Ordered by file, then as in the file.
+
+    Raises
+    ------
+    DataError
+        If a file is damaged or lacks something; the message names it.
+    """
+    rows: list[Row] = []
+    for path in sorted((folder / "reported").glob("*.json")):
+        try:
+            content = json.loads(path.read_text("utf-8"))
+            shared = {"source": content["source"]} | content.get("common", {})
+            rows += [_reported(shared | row) for row in content["rows"]]
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(
+                f"{path} is not a file of reported rows ({error!r}); "
+                "leaderboards/README.md says what one holds"
+            ) from error
+    return rows
+
+
+def _reported(fields: Mapping[str, JSON]) -> Row:
+    printed = fields["printed"]
+    bound = printed.startswith((">", "<"))
+    number = float(printed.lstrip("><"))
+    std = fields.get("std")
+    given: dict[str, JSON] = dict.fromkeys(Row.__dataclass_fields__, None)
+    given |= dict.fromkeys(("condition", "interval", "reference", "note", "suspect", "run"), "")
+    given |= {"drawn": False, "printed_name": "", "split": "", **fields}
+    given |= {
+        "value": None if bound else number,
+        "low": number if printed.startswith(">") else None,
+        "high": number if printed.startswith("<") else None,
+        "interval": "bound as printed" if bound else "",
+        "std": None if std is None else float(std),
+        "printed_std": std or "",
+        "ranked": fields["kind"] != "chance",
+    }
+    if fields["kind"] not in REPORTED:
+        raise ValueError(f"kind '{fields['kind']}' is none of {', '.join(REPORTED)}")
+    return Row(**given)
+
+
+def read_measured(folder: Path) -> list[Row]:
+    """Read what avbench measured.
+
+    Parameters
+    ----------
+    folder
+        A leaderboards folder; the runs are in its ``measured/*/``.
+
+    Returns
+    -------
+    list of Row
+        Ordered by run folder, then as in its ``scores.jsonl``; proportions are in percent.
+
+    Raises
+    ------
+    DataError
+        If a run is damaged or half there.
+    """
+    rows: list[Row] = []
+    for path in sorted((folder / "measured").glob("*/scores.jsonl")):
+        try:
+            card = json.loads((path.parent / "run.json").read_text("utf-8"))
+            lines = path.read_text("utf-8").splitlines()
+            rows += [_measured(json.loads(line), card, path.parent.name) for line in lines]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise DataError(
+                f"{path.parent} holds damaged results ({error!r}); copy them from the run again"
+            ) from error
+    return rows
+
+
+def _measured(score: Mapping[str, JSON], card: Mapping[str, JSON], name: str) -> Row:
+    metric = score["metric"]
+    unit = unit_of(metric)
+    scale = 100 if unit == "percent" else 1
+    method = card.get("methods", {}).get(score["method"], {})
+
+    def scaled(field: str) -> float | None:
+        value = score.get(field)
+        return None if value is None else scale * value
+
+    return Row(
+        kind=MEASURED,
+        method=score["method"],
+        dataset=score["dataset"],
+        split=score.get("split") or "",
+        protocol=score["protocol"],
+        version=score["task_version"],
+        window=score["window"],
+        condition="",
+        metric=metric,
+        unit=unit,
+        value=scaled("value"),
+        std=scaled("std"),
+        repeats=score["repeats"],
+        low=scaled("low"),
+        high=scaled("high"),
+        interval=score.get("interval") or "",
+        n=score["n"],
+        n_failed=score["n_failed"],
+        reference=score.get("reference") or "",
+        source=f"measured/{name}",
+        verified="",
+        note="shown the truth" if method.get("sees_truth") else "",
+        suspect="",
+        run=_run_id(score, card),
+        drawn=bool(card.get("synthetic")),
+        ranked=not method.get("sees_truth") and score["method"] != "constant",
+    )
+
+
+def _run_id(score: Mapping[str, JSON], card: Mapping[str, JSON]) -> str:
+    """Return the id that the row carries, or the card's own hash where rows carry no id."""
+    run = score.get("run")
+    if isinstance(run, str):
+        return run
+    return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def unit_of(metric: str) -> str:
+    """Return the unit that a metric of avbench is shown in.
+
+    >>> unit_of("accuracy@1"), unit_of("mean_absolute_error"), unit_of("auroc")
+    ('percent', 'frames', 'fraction')
+    """
+    if metric.startswith(_PERCENT):
+        return "percent"
+    for ending, unit in _ENDINGS.items():
+        if metric.endswith(ending):
+            return unit
+    return _UNITS.get(metric, "")
