@@ -1,47 +1,33 @@
 """Ask every method the same questions, in one pass over the clips.
 
-Each clip is decoded once and embedded once for all methods that share an extractor; windows,
-lengths and repeats are slices of those embeddings. A method sees a window without its truth and
-provenance. When it fails on a question, the message is kept and the question counts as wrong.
+Each clip is decoded at most once and embedded once for all methods that share an extractor;
+windows, lengths and repeats are slices of those embeddings, and a cache keeps them for the next
+run (`avbench.asking`, `avbench.cache`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections import Counter
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, astuple, dataclass
-from itertools import groupby
-from time import perf_counter
-from typing import NamedTuple
+from typing import TypeVar
 
-import numpy as np
 import pandas as pd
 
-from avbench.data import JSON, Clip, Embeddings
-from avbench.errors import AvbenchError, DataError, UsageError
+from avbench.asking import Ready, Said, by_extractor, compare, prepare
+from avbench.cache import EmbeddingCache
+from avbench.data import JSON, Clip, Item
+from avbench.errors import DataError, UsageError
 from avbench.methods import EmbeddingMethod, Method
 from avbench.progress import track
 from avbench.results import Score, score
-from avbench.similarity import pick_offset
 from avbench.tasks import OffsetTask, Question, Refusal
 
-log = logging.getLogger(__name__)
-
-ROW_FRAMES = 5
-"""Video frames that one row of an embedding sees."""
-
-
-class Answer(NamedTuple):
-    """What a method said to one question."""
-
-    predicted: int | None
-    """Offset in frames; None where it failed."""
-    confidence: float | None
-    """Higher is surer; None where undefined."""
-    failure: str | None = None
-    """The message of the failure; None where there is an answer."""
+BATCH_SIZE = 1024
+"""Windows compared at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,14 +73,16 @@ class Outcome:
 
 def evaluate(
     methods: Sequence[Method],
-    clips: Iterable[Clip],
+    clips: Iterable[Clip | Item],
     task: OffsetTask,
     *,
     reference: str | None = "syncnet",
     dataset: str = "",
     split: str | None = None,
     total: int | None = None,
-    batch_size: int = 256,
+    batch_size: int = BATCH_SIZE,
+    workers: int = 1,
+    cache: EmbeddingCache | None = None,
     journal: MutableMapping[str, JSON] | None = None,
 ) -> Outcome:
     """Measure methods on clips.
@@ -115,8 +103,13 @@ def evaluate(
         Number of clips, for the progress bar.
     batch_size
         Windows compared at once; it bounds memory and does not change results.
+    workers
+        Threads that decode and embed; they do not change results either.
+    cache
+        Where embeddings are looked up and kept, for items with an identity.
     journal
-        Answers of clips by key: those in it are not asked again, those missing are added.
+        Answers of clips by key: those in it are not asked again, those missing are added, but
+        for those that the cache gives at once.
 
     Returns
     -------
@@ -126,162 +119,148 @@ def evaluate(
     Raises
     ------
     UsageError
-        If two methods share a name.
+        If two methods share a name, or one cannot be asked under the task's protocol.
     DataError
         If two clips share a key, or no clip allows any question.
     """
     names = [method.name for method in methods]
     if not names or len(set(names)) < len(names):
         raise UsageError(f"got methods {names}, expected some, each once")
+    for method in methods:
+        if reason := unfit(method, task):
+            raise UsageError(reason)
+    lead = task.search if task.rules.sound == "outside" else 0
     asked: list[Question] = []
-    answers: dict[str, list[Answer]] = {name: [] for name in names}
+    answers: dict[str, list[Said]] = {name: [] for name in names}
+    sources: dict[str, str] = {}
     refusals: list[Refusal] = []
-    seconds = dict.fromkeys(names, 0.0)
-    keys: set[str] = set()
-    for clip in track(clips, "measuring", total, "clip"):
-        if clip.key in keys:
-            raise DataError(f"two clips have the key {clip.key!r}; keys must be unique in a set")
-        keys.add(clip.key)
-        refusals += task.refusals(clip)
-        if not (questions := task.questions(clip)):
-            continue
-        record = journal.get(clip.key) if journal is not None else None
-        if record is None:
-            record = _ask(methods, clip, questions, batch_size)
-            if journal is not None:
-                journal[clip.key] = record
-        asked += questions
-        for name in names:
-            answers[name] += [Answer(*answer) for answer in record[name]["answers"]]
-            seconds[name] += record[name]["seconds"]
+    pending: list[Ready] = []
+
+    def flush() -> None:
+        for ready, said in zip(pending, _finish(methods, pending, lead, batch_size), strict=True):
+            asked.extend(ready.questions)
+            for name in names:
+                answers[name].append(said[name])
+            if journal is not None and ready.item.key not in journal:
+                _keep(journal, methods, ready.item, said, cache)
+        pending.clear()
+
+    def start(item: Clip | Item) -> Callable[[], Ready]:
+        found = Item.of(item) if isinstance(item, Clip) else item
+        if found.key in sources:
+            raise DataError(f"two clips have the key {found.key!r}; keys must be unique in a set")
+        sources[found.key] = found.source or found.key
+        refusals.extend(task.refusals(found))
+        record = (journal or {}).get(found.key, {})
+        known = {name: Said.read(entry) for name, entry in record.items() if name in answers}
+        return lambda: prepare(methods, found, task.questions(found), known, cache)
+
+    try:
+        for ready in _in_order(map(start, track(clips, "measuring", total, "clip")), workers):
+            if ready.questions:
+                pending.append(ready)
+            if sum(len(clip.questions) for clip in pending) >= batch_size:
+                flush()
+    finally:
+        flush()  # an interruption does not lose the clips that are embedded already
     if not asked:
-        raise DataError(_nothing_to_ask(keys, refusals))
-    predictions = _table(asked, answers)
+        raise DataError(_nothing_to_ask(set(sources), refusals))
+    predictions = _table(asked, answers, sources)
     return Outcome(
         predictions=predictions,
         scores=score(predictions, task, reference=reference, dataset=dataset, split=split),
         refusals=sorted(refusals, key=lambda r: (r.key, r.length or 0)),
-        num_clips=len(keys),
+        num_clips=len(sources),
         questions_sha256=_identity(asked),
-        seconds=seconds,
+        seconds={name: sum(said.seconds for said in answers[name]) for name in names},
     )
 
 
-def _ask(
-    methods: Sequence[Method], clip: Clip, questions: list[Question], batch_size: int
-) -> dict[str, JSON]:
-    """Ask every method all questions about one clip; the record is ready for JSON."""
-    cache: dict[str, _Features] = {}
-    record: dict[str, JSON] = {}
-    for method in methods:
-        spent, started = 0.0, perf_counter()
-        if isinstance(method, EmbeddingMethod):
-            if method.extractor not in cache:
-                cache[method.extractor] = _embed(method, clip.without_truth())
-                started = perf_counter()
-            features = cache[method.extractor]
-            spent = features.seconds
-            found = _compare_all(method, features, questions, batch_size)
-        else:
-            found = [_predict(method, question.cut(clip)) for question in questions]
-        record[method.name] = {
-            "answers": [list(answer) for answer in found],
-            "seconds": spent + perf_counter() - started,
-        }
-    return record
+def unfit(method: Method, task: OffsetTask) -> str:
+    """Say why a method cannot be asked under a task's protocol; empty where it can."""
+    if task.rules.sound == "outside" and not getattr(method, "hears_outside", False):
+        return (
+            f"{method.name} cannot be asked under {task.protocol}, which gives a window the sound "
+            "around it, because it compares picture and sound of equal length"
+        )
+    return ""
 
 
-class _Features(NamedTuple):
-    """The embeddings of one clip, or why there are none."""
-
-    rows: Embeddings | None
-    failure: str
-    seconds: float
-
-
-def _embed(method: EmbeddingMethod, clip: Clip) -> _Features:
-    started = perf_counter()
-    try:
-        rows = method.embed(clip)
-        expected = len(clip) - ROW_FRAMES + 1
-        if not (len(rows.video) == len(rows.audio) == expected):
-            raise ValueError(
-                f"embedded {len(rows.video)} rows of picture and {len(rows.audio)} of sound for "
-                f"{len(clip)} frames, expected {expected}"
-            )
-    except Exception as error:
-        return _Features(None, _message(method, clip.key, error), perf_counter() - started)
-    return _Features(rows, "", perf_counter() - started)
+def _finish(
+    methods: Sequence[Method], ready: Sequence[Ready], lead: int, batch_size: int
+) -> list[dict[str, Said]]:
+    """Add to each clip the answers of the methods that compare embeddings."""
+    said = [dict(clip.said) for clip in ready]
+    for group in by_extractor(methods):
+        # A clip whose answers were read back has no embeddings.
+        open_ = [i for i, clip in enumerate(ready) if group[0].extractor in clip.features]
+        if open_:
+            found = compare(group, [ready[i] for i in open_], lead, batch_size)
+            for place, answers in zip(open_, found, strict=True):
+                said[place] = answers | said[place]
+    return said
 
 
-def _compare_all(
-    method: EmbeddingMethod, features: _Features, questions: list[Question], batch_size: int
-) -> list[Answer]:
-    """Answer from embeddings, the windows of one length together."""
-    if features.rows is None:
-        return [Answer(None, None, features.failure)] * len(questions)
-    answers: list[Answer] = []
-    for _, same in groupby(questions, key=lambda question: question.length):
-        batch = list(same)
-        for first in range(0, len(batch), batch_size):
-            answers += _compare(method, features.rows, batch[first : first + batch_size])
-    return answers
+def _keep(
+    journal: MutableMapping[str, JSON],
+    methods: Iterable[Method],
+    item: Item,
+    said: Mapping[str, Said],
+    cache: EmbeddingCache | None,
+) -> None:
+    """Put into the journal what could not be had again at once."""
+    cached = cache is not None and item.sha256 is not None
+    kept = {
+        method.name: said[method.name].record()
+        for method in methods
+        if not (cached and isinstance(method, EmbeddingMethod))
+    }
+    if kept:
+        journal[item.key] = kept
 
 
-def _compare(method: EmbeddingMethod, rows: Embeddings, questions: list[Question]) -> list[Answer]:
-    """Answer questions of one length; where they fail together, each is tried alone."""
-    count = questions[0].length - ROW_FRAMES + 1
-    try:
-        video = np.stack([rows.video[q.start : q.start + count] for q in questions])
-        heard = [q.start + q.displacement for q in questions]
-        audio = np.stack([rows.audio[start : start + count] for start in heard])
-        scores = np.asarray(method.compare(video, audio))
-        if scores.ndim != 2 or len(scores) != len(questions) or scores.shape[1] % 2 == 0:
-            raise ValueError(
-                f"compared {len(questions)} windows into scores of shape {scores.shape}, expected "
-                f"({len(questions)}, 2 * search + 1)"
-            )
-        # A candidate without evidence is -inf; a row must have evidence for one at least.
-        if np.any(np.isnan(scores)) or not np.all(np.isfinite(scores).any(axis=1)):
-            raise ValueError("compared windows into scores that are NaN or all infinite")
-    except Exception as error:
-        if len(questions) > 1:
-            return [_compare(method, rows, [question])[0] for question in questions]
-        return [Answer(None, None, _message(method, questions[0].key, error))]
-    # Scores are negated distances, so that one rule picks the answer everywhere.
-    chosen = [pick_offset(-row, len(row) // 2) for row in scores]
-    return [Answer(offset, confidence) for offset, _, confidence in chosen]
+T = TypeVar("T")
 
 
-def _predict(method: Method, window: Clip) -> Answer:
-    """Answer from one window, with its truth only for a method that is meant to see it."""
-    try:
-        seen = window if getattr(method, "sees_truth", False) else window.without_truth()
-        prediction = method.predict(seen)
-        if prediction.offset is None:
-            raise ValueError("predicted an alignment that is not a constant offset")
-        confidence = float(prediction.confidence)
-    except Exception as error:
-        return Answer(None, None, _message(method, window.key, error))
-    return Answer(prediction.offset, confidence if np.isfinite(confidence) else None)
+def _in_order(jobs: Iterable[Callable[[], T]], workers: int) -> Iterator[T]:
+    """Run jobs on threads and yield their results in order, a few ahead of the reader."""
+    if workers == 1:
+        for job in jobs:
+            yield job()
+        return
+    with ThreadPoolExecutor(workers, initializer=_single_thread) as pool:
+        running: deque[Future[T]] = deque()
+        try:
+            for job in jobs:
+                running.append(pool.submit(job))
+                if len(running) > 2 * workers:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for future in running:
+                future.cancel()
 
 
-def _message(method: Method, key: str, error: Exception) -> str:
-    """Put a failure into one line, and its traceback into the debug log."""
-    log.debug("%s failed on clip %s", method.name, key, exc_info=error)
-    text = " ".join(str(error).split())[:300]
-    return text if isinstance(error, AvbenchError) else f"{type(error).__name__}: {text}"
+def _single_thread() -> None:
+    """Keep each worker's networks on its own thread: they run side by side instead."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
-def _table(asked: list[Question], answers: dict[str, list[Answer]]) -> pd.DataFrame:
+def _table(
+    asked: list[Question], answers: dict[str, list[Said]], sources: Mapping[str, str]
+) -> pd.DataFrame:
     columns = ("key", "length", "repeat", "window", "start", "displacement", "offset")
     questions = pd.DataFrame([astuple(question) for question in asked], columns=columns)
+    questions["source"] = questions["key"].map(dict(sources))
     parts = []
     for name, said in answers.items():
+        flat = [answer for clip in said for answer in clip.answers]
         part = questions.assign(method=name)
-        part["predicted"] = pd.array([answer.predicted for answer in said], dtype="Int64")
-        part["confidence"] = pd.array([answer.confidence for answer in said], dtype="Float64")
-        part["failure"] = pd.array([answer.failure for answer in said], dtype="string")
+        part["predicted"] = pd.array([answer.predicted for answer in flat], dtype="Int64")
+        part["confidence"] = pd.array([answer.confidence for answer in flat], dtype="Float64")
+        part["failure"] = pd.array([answer.failure for answer in flat], dtype="string")
         parts.append(part)
     table = pd.concat(parts, ignore_index=True)
     order = ["method", "length", "repeat", "key", "window"]

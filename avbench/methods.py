@@ -22,7 +22,8 @@ class Method(Protocol):
     """Anything that predicts.
 
     A method class also has ``load(checkpoint=None, **options)``, which makes one ready to
-    predict, from the shipped checkpoint where no other is named.
+    predict, from the shipped checkpoint where no other is named. One that never looks at a clip,
+    but for its length, may say so with ``sees_media = False``: nothing is then decoded for it.
     """
 
     name: ClassVar[str]
@@ -38,7 +39,12 @@ class EmbeddingMethod(Method, Protocol):
     """A method that compares embeddings, which a benchmark computes once per clip.
 
     Because a row sees nothing outside its own five frames, the embeddings of a window are a
-    slice of the embeddings of its clip, and every window of it is scored from one pass.
+    slice of the embeddings of its clip, and every window of it is scored from one pass. `embed`
+    may be called from several threads at once.
+
+    A class with ``hears_outside = True`` also compares windows whose sound is longer than their
+    picture by ``lead`` rows on either side; only such can be asked under protocols like
+    ``pm-window-15``.
     """
 
     extractor: str
@@ -54,7 +60,8 @@ class EmbeddingMethod(Method, Protocol):
         Parameters
         ----------
         video, audio
-            Embeddings of B windows of N rows; shape (B, N, D).
+            Embeddings of B windows of N rows; shape (B, N, D). What is said of a window must not
+            depend on the others of its batch.
 
         Returns
         -------

@@ -9,6 +9,8 @@ from avbench.errors import AvbenchError, UnknownName
 
 METHODS = "avbench.methods"
 """Entry point group: name -> class of a `avbench.methods.Method`."""
+DATASETS = "avbench.datasets"
+"""Entry point group: name -> class or function that returns a `avbench.datasets.Dataset`."""
 PIPELINES = "avbench.pipelines"
 """Entry point group: name -> function that builds shards."""
 

@@ -17,13 +17,14 @@ import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from avbench.data import JSON, Alignment, Clip
+from avbench.data import JSON, Alignment, Clip, Item, cluster
 from avbench.errors import DataError, UnknownName
 from avbench.timing import FPS
 
@@ -210,6 +211,16 @@ class ShardSet:
         return [ShardInfo(**entry) for entry in self.manifest["shards"]]
 
     @property
+    def name(self) -> str:
+        """Name of the data set, as its builder called it."""
+        return str(self.manifest["recipe"].get("dataset") or self.directory.resolve().name)
+
+    @property
+    def synthetic(self) -> bool | None:
+        """Whether the faces are drawn; None where the builder did not know."""
+        return cast("bool | None", self.manifest["recipe"].get("synthetic"))
+
+    @property
     def splits(self) -> list[str]:
         """Names of the splits that hold samples."""
         return sorted({info.split for info in self.shards})
@@ -234,6 +245,17 @@ class ShardSet:
         """Yield the stored samples in shard order, still encoded."""
         for info in self._chosen(split):
             yield from _read_tar(self.directory / info.name)
+
+    def items(self, split: str | None = None, limit: int | None = None) -> Iterator[Item]:
+        """Yield clips in shard order that are decoded when they are needed."""
+        for number, sample in enumerate(self.samples(split)):
+            if limit is not None and number >= limit:
+                return
+            yield _item_of(sample)
+
+    def count(self, split: str | None = None) -> int:
+        """Return the number of samples."""
+        return sum(info.samples for info in self._chosen(split))
 
     def clips(self, split: str | None = None, limit: int | None = None) -> Iterator[Clip]:
         """Yield decoded clips in shard order, at most ``limit`` of them."""
@@ -295,6 +317,20 @@ def decode_sample(sample: Sample) -> Clip:
         )
     except ValueError as error:
         raise DataError(f"sample {sample.key} is damaged: {error}") from error
+
+
+def _item_of(sample: Sample) -> Item:
+    digest = hashlib.sha256(sample.video)
+    digest.update(len(sample.video).to_bytes(8, "big"))
+    digest.update(sample.sound)
+    return Item(
+        key=sample.key,
+        num_frames=len(sample.alignment),
+        alignment=sample.alignment,
+        load=partial(decode_sample, sample),
+        source=cluster(sample.info, sample.key),
+        sha256=digest.hexdigest(),
+    )
 
 
 def _read_tar(path: Path) -> Iterator[Sample]:

@@ -12,7 +12,7 @@ Functions
 - `similarity_matrix`: cosine of every pair.
 - `diagonal_means`: mean along each diagonal (Diag-avg).
 - `sliding_distances`: mean distance per candidate offset (SyncNet's sliding window).
-- `pick_offset`: the best candidate and its confidence.
+- `pick_offset`, `pick_offsets`: the best candidate and its confidence, of one curve or many.
 
 References
 ----------
@@ -25,8 +25,9 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from avbench.data import FloatArray
+from avbench.data import FloatArray, IntArray
 
 Edge = Literal["zero", "valid"]
 """What stands in for sound outside the clip: zero embeddings, or nothing."""
@@ -57,7 +58,7 @@ def similarity_matrix(audio: FloatArray, video: FloatArray) -> FloatArray:
     return np.asarray(normalise(audio) @ np.swapaxes(normalise(video), -1, -2))
 
 
-def diagonal_means(similarity: FloatArray, search: int) -> FloatArray:
+def diagonal_means(similarity: FloatArray, search: int, lead: int = 0) -> FloatArray:
     """Return the mean similarity along each diagonal, over the elements that exist.
 
     Nothing is padded: the line of offset k in an N x N matrix has N - |k| elements (Diag-avg of
@@ -69,6 +70,8 @@ def diagonal_means(similarity: FloatArray, search: int) -> FloatArray:
         Rows audio, columns video; shape (..., A, V).
     search
         Largest candidate offset in frames, >= 0.
+    lead
+        Audio rows before the one that belongs to the first video row, >= 0.
 
     Returns
     -------
@@ -80,14 +83,14 @@ def diagonal_means(similarity: FloatArray, search: int) -> FloatArray:
         raise ValueError(f"got similarity of shape {similarity.shape}, expected (..., A, V)")
     means = np.full((*similarity.shape[:-2], 2 * search + 1), -np.inf)
     for column, offset in enumerate(range(-search, search + 1)):
-        line = np.diagonal(similarity, offset, axis1=-2, axis2=-1)
+        line = np.diagonal(similarity, offset - lead, axis1=-2, axis2=-1)
         if line.shape[-1]:
             means[..., column] = line.mean(axis=-1)
     return means
 
 
 def sliding_distances(
-    video: FloatArray, audio: FloatArray, search: int, edge: Edge = "zero"
+    video: FloatArray, audio: FloatArray, search: int, edge: Edge = "zero", lead: int = 0
 ) -> FloatArray:
     """Return the mean Euclidean distance between pictures and displaced sound.
 
@@ -104,6 +107,9 @@ def sliding_distances(
     edge
         ``"zero"``: sound outside the clip is a zero embedding, as in the papers. ``"valid"``: only
         pairs inside the clip count; a candidate without any reads inf.
+    lead
+        Audio rows before the one that belongs to the first video row, >= 0: with ``lead = search``
+        and as many rows after the last, every candidate has sound of its own (Perfect Match).
 
     Returns
     -------
@@ -118,9 +124,10 @@ def sliding_distances(
     to_zero = np.linalg.norm(video, axis=-1)
     out = np.empty((*video.shape[:-2], 2 * search + 1))
     for column, offset in enumerate(range(-search, search + 1)):
-        start = min(max(0, offset), rows)
-        stop = max(start, min(rows, sounds + offset))
-        difference = video[..., start:stop, :] - audio[..., start - offset : stop - offset, :]
+        ahead = offset - lead
+        start = min(max(0, ahead), rows)
+        stop = max(start, min(rows, sounds + ahead))
+        difference = video[..., start:stop, :] - audio[..., start - ahead : stop - ahead, :]
         total = np.linalg.norm(difference, axis=-1).sum(axis=-1)
         if edge == "zero":
             outside = to_zero[..., :start].sum(axis=-1) + to_zero[..., stop:].sum(axis=-1)
@@ -148,17 +155,45 @@ def pick_offset(distances: FloatArray, search: int) -> tuple[int, float, float]:
         minimum of the finite distances (Chung and Zisserman, 2016). Without any evidence: 0, inf
         and NaN.
     """
-    _check_search(search)
-    values = np.asarray(distances, dtype=np.float64)
+    values = np.asarray(distances)
     if values.shape != (2 * search + 1,):
         raise ValueError(f"got {values.shape = }, expected ({2 * search + 1},)")
+    offsets, least, confidence = pick_offsets(values[None], search)
+    return int(offsets[0]), float(least[0]), float(confidence[0])
+
+
+def pick_offsets(
+    distances: FloatArray, search: int
+) -> tuple[IntArray, NDArray[np.float64], NDArray[np.float64]]:
+    """Pick the offsets of many curves at once, by the rule of `pick_offset`.
+
+    Parameters
+    ----------
+    distances
+        One curve a row; shape (B, 2 * search + 1).
+
+    Returns
+    -------
+    tuple
+        Offsets, least distances and confidences; shape (B,) each.
+    """
+    _check_search(search)
+    values = np.asarray(distances, dtype=np.float64)
+    if values.ndim != 2 or values.shape[1] != 2 * search + 1:
+        raise ValueError(f"got {values.shape = }, expected (B, {2 * search + 1})")
     finite = np.isfinite(values)
-    if not finite.any():
-        return 0, float("inf"), float("nan")
-    least = values[finite].min()
-    ties = np.flatnonzero(finite & (values == least)) - search
-    offset = min(ties.tolist(), key=lambda k: (abs(k), k))
-    return int(offset), float(least), float(np.median(values[finite]) - least)
+    known = np.where(finite, values, np.inf)
+    preferred = np.array(sorted(range(-search, search + 1), key=lambda k: (abs(k), k)))
+    columns = preferred[np.argmin(known[:, preferred + search], axis=1)]
+    least = known.min(axis=1)
+    if finite.all():
+        middle = np.median(values, axis=1)
+    else:
+        rows = [np.median(v[f]) if f.any() else np.nan for v, f in zip(values, finite, strict=True)]
+        middle = np.array(rows, dtype=np.float64)
+    lost = ~finite.any(axis=1)
+    confidence = np.where(lost, np.nan, middle - np.where(lost, 0.0, least))
+    return columns.astype(np.int64), least, confidence
 
 
 def _check_pair(video: FloatArray, audio: FloatArray) -> None:

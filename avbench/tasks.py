@@ -8,7 +8,7 @@ their number, or the other lengths and repeats asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 from avbench import protocols
@@ -107,17 +107,15 @@ class OffsetTask:
     @classmethod
     def of(cls, protocol: Protocol, **changes: Any) -> OffsetTask:
         """Ask as a protocol says, but for ``changes`` (any field of the task that is not None)."""
-        return cls(
-            **{
-                "lengths": protocol.lengths,
-                "search": protocol.search,
-                "repeats": protocol.repeats,
-                "windows_per_clip": protocol.windows_per_clip,
-                "tolerances": protocol.tolerances,
-                "family": protocol.family,
-            }
-            | {name: value for name, value in changes.items() if value is not None}
+        as_published = cls(
+            lengths=protocol.lengths,
+            search=protocol.search,
+            repeats=protocol.repeats,
+            windows_per_clip=protocol.windows_per_clip,
+            tolerances=protocol.tolerances,
+            family=protocol.family,
         )
+        return replace(as_published, **{k: v for k, v in changes.items() if v is not None})
 
     @property
     def rules(self) -> Protocol:

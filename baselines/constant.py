@@ -16,6 +16,7 @@ class Constant:
 
     name = "constant"
     BIBTEX = ""
+    sees_media = False
 
     def __init__(self, offset: int = 0) -> None:
         self.offset = offset

@@ -25,6 +25,7 @@ class DiagAvg(OffsetMethod):
 
     name: ClassVar[str] = "diag-avg"
     BIBTEX: ClassVar[str] = KIM_2021
+    hears_outside: ClassVar[bool] = True
 
     @classmethod
     def load(cls, checkpoint: Path | None = None, *, search: int = SEARCH) -> DiagAvg:
@@ -34,7 +35,8 @@ class DiagAvg(OffsetMethod):
     def compare(self, video: FloatArray, audio: FloatArray) -> FloatArray:
         """Return the mean similarity along the diagonal of every candidate offset.
 
-        Shape (B, N, D) each to (B, 2 * search + 1), offsets ascending; -inf where a diagonal has
-        no element.
+        Shape (B, N, D) and (B, N + 2 * lead, D) to (B, 2 * search + 1), offsets ascending; -inf
+        where a diagonal has no element.
         """
-        return diagonal_means(similarity_matrix(audio, video), self.search)
+        lead = (audio.shape[1] - video.shape[1]) // 2
+        return diagonal_means(similarity_matrix(audio, video), self.search, lead)

@@ -16,6 +16,7 @@ class Oracle:
 
     name = "oracle"
     BIBTEX = ""
+    sees_media = False
     sees_truth = True
 
     @classmethod

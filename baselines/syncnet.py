@@ -39,6 +39,7 @@ class SyncNet(OffsetMethod):
 
     name: ClassVar[str] = "syncnet"
     BIBTEX: ClassVar[str] = CHUNG_2016
+    hears_outside: ClassVar[bool] = True
     RECIPE: ClassVar[Recipe] = Recipe(steps=4000)
 
     def __init__(
@@ -89,11 +90,12 @@ class SyncNet(OffsetMethod):
     def compare(self, video: FloatArray, audio: FloatArray) -> FloatArray:
         """Return minus the mean distance of every candidate offset.
 
-        Shape (B, N, D) each to (B, 2 * search + 1), offsets ascending.
+        Shape (B, N, D) and (B, N + 2 * lead, D) to (B, 2 * search + 1), offsets ascending.
         """
         if self.unit:
             video, audio = normalise(video), normalise(audio)
-        return np.negative(sliding_distances(video, audio, self.search, self.edge))
+        lead = (audio.shape[1] - video.shape[1]) // 2
+        return np.negative(sliding_distances(video, audio, self.search, self.edge, lead))
 
     def fit(
         self,

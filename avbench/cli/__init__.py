@@ -22,6 +22,7 @@ COMMANDS = {
     "inspect": "Look into a shard set: totals, samples, pictures.",
     "train": "Fit a method on a shard set.",
     "methods": "List the installed methods.",
+    "protocols": "List the rules under which numbers may be compared.",
     "run": "Measure methods on a shard set.",
     "plot": "Draw figures from the results of runs.",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,14 +15,18 @@ from avbench.errors import AvbenchError, UsageError
 
 if TYPE_CHECKING:
     from avbench.data import JSON
+    from avbench.datasets import Dataset
     from avbench.methods import Method
-    from avbench.shards import ShardSet
     from avbench.tasks import OffsetTask
 
 ALL, NONE = "all", "none"
 
 
-def _lengths(ctx: click.Context, option: click.Parameter, text: str) -> tuple[int, ...]:
+def _lengths(
+    ctx: click.Context, option: click.Parameter, text: str | None
+) -> tuple[int, ...] | None:
+    if text is None:
+        return None
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
@@ -43,6 +47,13 @@ def _checkpoints(
     return found
 
 
+def _pairs(ctx: click.Context, option: click.Parameter, texts: Sequence[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [name for name, equals, _ in pairs if not (name and equals)]:
+        raise click.BadParameter(f"got '{wrong[0]}', expected NAME=VALUE such as root=/my/clips")
+    return {name: value for name, _, value in pairs}
+
+
 @click.command("run")
 @click.option(
     "--method",
@@ -52,41 +63,57 @@ def _checkpoints(
     metavar="NAME",
     help="Method to measure; repeat it for several, or 'all' for every one that can be loaded.",
 )
-@click.option("--task", type=click.Choice(["offset"]), default="offset", show_default=True)
+@click.option(
+    "--protocol",
+    "rules",
+    default="kim-strict-5",
+    show_default=True,
+    metavar="NAME",
+    help="Rules of asking; 'avbench protocols' lists them.",
+)
 @click.option(
     "--shards",
     type=click.Path(file_okay=False, path_type=Path),
-    required=True,
     help="Directory that build-shards wrote.",
+)
+@click.option(
+    "--dataset",
+    metavar="NAME",
+    help="Data set of an installed package, in place of --shards.",
+)
+@click.option(
+    "--dataset-option",
+    "dataset_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_pairs,
+    help="Passed to the data set: where its files lie, for instance.",
 )
 @click.option("--split", default="test", show_default=True)
 @click.option(
     "--lengths",
-    default="11,13,15,20",
-    show_default=True,
+    default=None,
     callback=_lengths,
-    help="Window lengths in 25 fps frames.",
+    help="Window lengths in 25 fps frames, such as 11,13,15,20.  [default: as the protocol says]",
 )
 @click.option(
     "--search",
     type=click.IntRange(1),
-    default=5,
-    show_default=True,
-    help="Offsets are drawn from, and looked for in, this many frames either way.",
+    default=None,
+    help="Offsets are drawn from, and looked for in, this many frames either way; the protocol "
+    "takes its name from it.  [default: as the protocol says]",
 )
 @click.option(
     "--repeats",
     type=click.IntRange(1),
-    default=10,
-    show_default=True,
-    help="Fresh draws of all offsets and windows.",
+    default=None,
+    help="Fresh draws of all offsets and windows.  [default: as the protocol says]",
 )
 @click.option(
     "--windows-per-clip",
     type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Windows per clip, length and repeat.",
+    default=None,
+    help="Windows per clip, length and repeat.  [default: as the protocol says]",
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
@@ -112,18 +139,26 @@ def _checkpoints(
 )
 @click.option("--limit", type=click.IntRange(1), default=None, help="Only the first clips.")
 @click.option(
-    "--threads",
+    "--workers",
     type=click.IntRange(1),
+    default=lambda: os.cpu_count() or 1,
+    help="Clips decoded and embedded at once; results do not depend on it.  [default: all CPUs]",
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
     default=None,
-    help="Threads of the networks.  [default: as many as PyTorch chooses]",
+    help="Directory of embeddings that later runs use again.  [default: $AVBENCH_CACHE, else "
+    "avbench/embeddings in your directory of caches]",
 )
 @click.pass_context
-def command(ctx: click.Context, /, task: str, **options: Any) -> None:
+def command(ctx: click.Context, /, **options: Any) -> None:
     r"""Measure methods on a shard set and print the table.
 
     Every method is asked the same questions: windows of the clips whose sound was displaced by
-    a known offset, with nothing outside the window (the strict protocol of Kim et al. 2021).
-    An interrupted run goes on where it stopped when the same command is run again.
+    a known offset, under the rules of a protocol. Clips are embedded once per network, and the
+    embeddings are kept: another run over the same clips, with other lengths, repeats or methods,
+    takes seconds. An interrupted run goes on where it stopped when the same command is run again.
 
     \b
     Examples:
@@ -131,35 +166,40 @@ def command(ctx: click.Context, /, task: str, **options: Any) -> None:
       avbench run --method sync-e2e --method diag-avg --shards demo/shards --out demo/two
       avbench run --method constant --reference none --shards demo/shards --out demo/smoke --limit 8
       avbench run --method syncnet --checkpoint syncnet=my.safetensors --shards demo/shards --out my
+      avbench run --method all --protocol pm-window-15 --shards demo/shards --out demo/pm
 
     \b
     In Python:
       from avbench.results import read_run
       read_run(Path("demo/results")).predictions.groupby("method").failure.count()
     """
-    from avbench.shards import open_set
+    from avbench import datasets, protocols
     from avbench.tasks import OffsetTask
 
-    chosen = OffsetTask(
-        lengths=options["lengths"],
-        search=options["search"],
-        repeats=options["repeats"],
-        windows_per_clip=options["windows_per_clip"],
-        seed=options["seed"],
+    task = OffsetTask.of(
+        protocols.get(options["rules"]),
+        **{n: options[n] for n in ("lengths", "search", "repeats", "windows_per_clip", "seed")},
     )
-    if options["threads"]:
-        import torch
-
-        torch.set_num_threads(options["threads"])
-    shards = open_set(options["shards"])
-    shards.index(options["split"])  # an unknown split is known before any network is loaded
+    data = _open(options)
+    datasets.check_split(data, options["split"])  # known before any network is loaded
     asked = ctx.get_parameter_source("reference") is not click.core.ParameterSource.DEFAULT
     methods, reference = _load(
-        options["names"], options["reference"], asked, options["checkpoints"], chosen.search
+        options["names"], options["reference"], asked, options["checkpoints"], task
     )
-    block = _describe(chosen, methods, reference, shards, options)
-    _measure(chosen, methods, shards, options, block)
+    block = _describe(task, methods, reference, data, options)
+    _measure(task, methods, data, options, block)
     _report(options["out"])
+
+
+def _open(options: dict[str, Any]) -> Dataset:
+    from avbench import datasets
+    from avbench.shards import open_set
+
+    if (options["shards"] is None) == (options["dataset"] is None):
+        raise UsageError("say what to measure on: either --shards DIR or --dataset NAME")
+    if options["dataset"]:
+        return datasets.load(options["dataset"], **options["dataset_options"])
+    return open_set(options["shards"])
 
 
 def _load(
@@ -167,14 +207,15 @@ def _load(
     reference: str,
     reference_asked: bool,
     checkpoints: dict[str, Path],
-    search: int,
+    task: OffsetTask,
 ) -> tuple[list[Method], str | None]:
     """Load the methods by name, and the reference beside them.
 
     A method that was named must load; one that is there by ``all``, or as a reference nobody asked
-    for, is left out with a word where it cannot be.
+    for, is left out with a word where it cannot be, or where the protocol is not for it.
     """
     from avbench import methods
+    from avbench.benchmark import unfit
 
     wanted = {name: True for name in names if name != ALL}
     if reference != NONE and reference_asked:
@@ -191,7 +232,10 @@ def _load(
     loaded: dict[str, Method] = {}
     for name, required in wanted.items():
         try:
-            loaded[name] = methods.load(name, checkpoints.get(name), search=search)
+            found = methods.load(name, checkpoints.get(name), search=task.search)
+            if reason := unfit(found, task):
+                raise UsageError(reason)
+            loaded[name] = found
         except AvbenchError as error:
             if required or name in checkpoints:
                 raise
@@ -207,22 +251,20 @@ def _describe(
     task: OffsetTask,
     methods: Sequence[Method],
     reference: str | None,
-    shards: ShardSet,
+    data: Dataset,
     options: dict[str, Any],
 ) -> dict[str, JSON]:
     """Collect what the numbers are about to be measured with."""
     from avbench.results import environment, identify
 
-    recipe = shards.manifest["recipe"]
-    torch = sys.modules.get("torch")  # not imported for methods that need none
     return {
-        **environment(torch.get_num_threads() if torch else None),
+        **environment(threads=1),
         "task": task.describe(),
-        "dataset": recipe.get("dataset", options["shards"].resolve().name),
-        "synthetic": recipe.get("synthetic"),
+        "dataset": data.name,
+        "synthetic": data.synthetic,
         "split": options["split"],
         "limit": options["limit"],
-        "shards_sha256": shards.sha256,
+        "shards_sha256": data.sha256,
         "reference": reference,
         "methods": {m.name: identify(m, options["checkpoints"].get(m.name)) for m in methods},
     }
@@ -231,30 +273,34 @@ def _describe(
 def _measure(
     task: OffsetTask,
     methods: Sequence[Method],
-    shards: ShardSet,
+    data: Dataset,
     options: dict[str, Any],
     block: dict[str, JSON],
 ) -> None:
     """Evaluate and write; the answers are kept in a journal until the results are written."""
     from avbench.benchmark import evaluate
+    from avbench.cache import EmbeddingCache, default_directory
     from avbench.journal import Journal
     from avbench.results import write_run
 
     relevant = {k: v for k, v in block.items() if k not in ("limit", "reference", "threads")}
     fingerprint = hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
-    out, limit = options["out"], options["limit"]
-    samples = sum(info.samples for info in shards.shards if info.split == options["split"])
+    out, split, limit = options["out"], options["split"], options["limit"]
+    samples = data.count(split)
+    cache = EmbeddingCache(options["cache"] or default_directory(), block["decoder"])
     with Journal(out / "answers.partial.jsonl", fingerprint) as journal:
         if journal:
             click.echo(f"going on after {len(journal)} clips of an interrupted run", err=True)
         outcome = evaluate(
             methods,
-            shards.clips(options["split"], limit),
+            data.items(split, limit),
             task,
             reference=block["reference"],
             dataset=block["dataset"],
-            split=options["split"],
+            split=split,
             total=min(samples, limit or samples),
+            workers=options["workers"],
+            cache=cache,
             journal=journal,
         )
         write_run(out, outcome.predictions, outcome.scores, outcome.describe(block))
