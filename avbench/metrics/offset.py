@@ -31,12 +31,15 @@ Shalev and Wolf, "End to end lip synchronization with a temporal autoencoder" (2
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from avbench.metrics.confidence import aurc, auroc
+from avbench.metrics.perceptual import WINDOWS, perceptual_accuracy, to_ms
 
 Offsets: TypeAlias = ArrayLike
 """Offsets in frames, whole numbers; shape (n,)."""
@@ -117,9 +120,7 @@ def hits(reference: Offsets, estimate: Offsets, tolerance: int = 0) -> Count:
         Hits and questions.
     """
     truth, said = validate(reference, estimate)
-    if tolerance < 0:
-        raise ValueError(f"got {tolerance = }, expected at least 0 frames")
-    return Count(int(np.sum(np.abs(said - truth) <= tolerance)), len(truth))
+    return Count(int(np.sum(np.abs(said - truth) <= _check_tolerance(tolerance))), len(truth))
 
 
 def accuracy(reference: Offsets, estimate: Offsets, tolerance: int = 0) -> float:
@@ -146,20 +147,43 @@ def absolute_errors(reference: Offsets, estimate: Offsets) -> NDArray[np.float64
 
 def mean_absolute_error(reference: Offsets, estimate: Offsets) -> float:
     """Return the mean absolute shift error in frames; NaN where nothing was answered."""
-    errors = absolute_errors(reference, estimate)
-    return float(errors.mean()) if len(errors) else math.nan
+    return _statistic("mean", reference, estimate)
 
 
 def median_absolute_error(reference: Offsets, estimate: Offsets) -> float:
     """Return the median absolute shift error in frames; NaN where nothing was answered."""
-    errors = absolute_errors(reference, estimate)
-    return float(np.median(errors)) if len(errors) else math.nan
+    return _statistic("median", reference, estimate)
+
+
+def p95_absolute_error(reference: Offsets, estimate: Offsets) -> float:
+    """Return the absolute shift error that 95 % of the answers do not exceed, in frames.
+
+    It is an error that was made, never one between two; NaN where nothing was answered.
+    """
+    return _statistic("p95", reference, estimate)
 
 
 def max_absolute_error(reference: Offsets, estimate: Offsets) -> float:
     """Return the largest absolute shift error in frames; NaN where nothing was answered."""
+    return _statistic("max", reference, estimate)
+
+
+def _p95(errors: NDArray[np.float64]) -> float:
+    return float(np.quantile(errors, 0.95, method="inverted_cdf"))
+
+
+STATISTICS: dict[str, Callable[[NDArray[np.float64]], float]] = {
+    "mean": lambda errors: float(errors.mean()),
+    "median": lambda errors: float(np.median(errors)),
+    "p95": _p95,
+    "max": lambda errors: float(errors.max()),
+}
+"""Statistic of the absolute errors -> how it is computed; each is ``<name>_absolute_error``."""
+
+
+def _statistic(name: str, reference: Offsets, estimate: Offsets) -> float:
     errors = absolute_errors(reference, estimate)
-    return float(errors.max()) if len(errors) else math.nan
+    return STATISTICS[name](errors) if len(errors) else math.nan
 
 
 def rer(accuracy: float, reference_accuracy: float) -> float:
@@ -213,7 +237,10 @@ def chance(search: int, tolerance: int = 0) -> float:
 
 
 def evaluate(
-    reference: Offsets, estimate: Offsets, tolerances: Iterable[int] = (0, 1)
+    reference: Offsets,
+    estimate: Offsets,
+    tolerances: Iterable[int] = (0, 1),
+    confidence: ArrayLike | None = None,
 ) -> dict[str, float]:
     """Compute every metric that needs no other method.
 
@@ -223,14 +250,42 @@ def evaluate(
         True and predicted offsets in frames; shape (n,).
     tolerances
         One ``accuracy@<tolerance>`` each, in frames.
+    confidence
+        Of each prediction, larger where surer, NaN where not stated; shape (n,). Its quality is
+        measured against correctness within the smallest tolerance.
 
     Returns
     -------
     dict
-        Metric name -> value: accuracies as fractions, errors in frames.
+        Metric name -> value, the names of `avbench.metrics.catalogue`: accuracies and shares in
+        perceptual windows as fractions, errors in frames, and ``auroc`` and ``aurc`` where there
+        are confidences.
     """
-    found = {f"accuracy@{t}": accuracy(reference, estimate, t) for t in tolerances}
-    found["mean_absolute_error"] = mean_absolute_error(reference, estimate)
-    found["median_absolute_error"] = median_absolute_error(reference, estimate)
-    found["max_absolute_error"] = max_absolute_error(reference, estimate)
+    truth, said = validate(reference, estimate)
+    allowed = [_check_tolerance(t) for t in tolerances]
+    residual = truth - said
+    errors = np.abs(residual)
+    found = {f"accuracy@{t}": _share(errors <= t) for t in allowed}
+    late_or_early = to_ms(residual)
+    for name, window in WINDOWS.items():
+        found[f"perceptual@{name}"] = perceptual_accuracy(late_or_early, window)
+    known = errors[~np.isnan(errors)]
+    for name, statistic in STATISTICS.items():
+        found[f"{name}_absolute_error"] = float(statistic(known)) if len(known) else math.nan
+    if confidence is not None:
+        correct = errors <= min(allowed, default=0)
+        # Confidence in an answer that was never given is no confidence.
+        sure = np.where(np.isnan(said), np.nan, np.asarray(confidence, dtype=np.float64))
+        found["auroc"] = auroc(correct, sure)
+        found["aurc"] = aurc(correct, sure)
     return found
+
+
+def _share(hit: NDArray[np.bool_]) -> float:
+    return float(hit.mean()) if len(hit) else math.nan
+
+
+def _check_tolerance(tolerance: int) -> int:
+    if tolerance < 0:
+        raise ValueError(f"got {tolerance = }, expected at least 0 frames")
+    return tolerance
