@@ -12,7 +12,8 @@ import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import TypeVar
 
 import pandas as pd
@@ -28,6 +29,8 @@ from avbench.tasks import OffsetTask, Question, Refusal
 
 BATCH_SIZE = 1024
 """Windows compared at once."""
+_COLUMNS = ("key", "length", "repeat", "window", "start", "displacement", "offset")
+_FACTS = attrgetter(*_COLUMNS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,8 +254,7 @@ def _single_thread() -> None:
 def _table(
     asked: list[Question], answers: dict[str, list[Said]], sources: Mapping[str, str]
 ) -> pd.DataFrame:
-    columns = ("key", "length", "repeat", "window", "start", "displacement", "offset")
-    questions = pd.DataFrame([astuple(question) for question in asked], columns=columns)
+    questions = pd.DataFrame(map(_FACTS, asked), columns=_COLUMNS)
     questions["source"] = questions["key"].map(dict(sources))
     parts = []
     for name, said in answers.items():
@@ -269,7 +271,7 @@ def _table(
 
 
 def _identity(asked: list[Question]) -> str:
-    lines = sorted(repr(astuple(question)) for question in asked)
+    lines = sorted(map(repr, map(_FACTS, asked)))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
