@@ -1,0 +1,276 @@
+"""``avbench leaderboard check, update, diff, submit``: measured numbers kept and defended."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from avbench.errors import AvbenchError, UsageError
+
+if TYPE_CHECKING:
+    from avbench.data import JSON
+    from avbench.leaderboard.expected import Expected
+    from avbench.leaderboard.store import Measured
+    from avbench.results import Run
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+EXPECTED = Path("leaderboards/pinned/expected.json")
+MEASURED = Path("leaderboards/measured")
+_SHARDS = click.option(
+    "--shards",
+    type=FOLDER,
+    help="Shard set that was measured on; needed where its dataset.json is not in RESULTS.",
+)
+_NOTE = click.option("--note", default="", help="A sentence on why questions failed, if some did.")
+
+
+@click.command("check")
+@click.argument("results", type=FOLDER, required=False)
+@click.option("--shards", type=FOLDER, help="Measure on this shard set now, as was expected.")
+@click.option("--expected", type=FILE, default=EXPECTED, show_default=True)
+@click.option(
+    "--epsilon",
+    type=click.FloatRange(0, 1),
+    default=0.02,
+    show_default=True,
+    help="Share of the questions that may always move on another platform.",
+)
+@click.option("--out", type=FOLDER, help="Keep the results of --shards here.")
+def check(
+    results: Path | None, shards: Path | None, expected: Path, epsilon: float, out: Path | None
+) -> None:
+    r"""Hold RESULTS, or a new measurement, against what was expected; exit code 1 if it moved.
+
+    Where packages, processor, clips and checkpoints are those of the expectation, every count must
+    be equal. Elsewhere a share may move by twice the standard error of the difference by clip, and
+    the report says so. Every number that moved is printed with its row, what was expected, what
+    was found and the tolerance.
+
+    \b
+    Examples:
+      avbench leaderboard check .ci-demo/results
+      avbench leaderboard check --shards .ci-demo/shards
+      avbench leaderboard check --shards my/shards --expected my/expected.json --out my/results
+    """
+    from avbench.leaderboard.expected import Expected
+    from avbench.leaderboard.gate import compare
+    from avbench.results import read_run
+
+    if (results is None) == (shards is None):
+        raise UsageError("say what to check: either RESULTS or --shards DIR")
+    before = Expected.read(expected)
+    if results is not None:
+        run = read_run(results)
+    else:
+        assert shards is not None
+        run = _measure(before, shards, out)
+    report = compare(before, run, epsilon)
+    for line in report.lines():
+        click.echo(line)
+    if not report.passed:
+        raise AvbenchError(
+            "the numbers are not those of the expectation; if that is meant, commit the change, "
+            f"then renew it with 'avbench leaderboard update RESULTS --expected {expected}'"
+        )
+
+
+def _measure(before: Expected, shards: Path, out: Path | None) -> Run:
+    """Ask the expected questions now, embedding every clip anew: a cache would hide changes."""
+    from avbench.cli.run import command
+    from avbench.results import read_run
+
+    task = before.identity["task"]
+    with tempfile.TemporaryDirectory() as folder:
+        results = out or Path(folder) / "results"
+        arguments = {
+            "--method": "all",
+            "--protocol": task["protocol"],
+            "--shards": shards,
+            "--split": before.identity["split"],
+            "--out": results,
+            "--cache": Path(folder) / "cache",
+            "--lengths": ",".join(map(str, task["lengths"])),
+            "--repeats": task["repeats"],
+            "--windows-per-clip": task["windows_per_clip"],
+            "--seed": task["seed"],
+        }
+        given = [(name, str(value)) for name, value in arguments.items() if value is not None]
+        command.main([text for pair in given for text in pair], standalone_mode=False)
+        return read_run(results)
+
+
+@click.command("update")
+@click.argument("results", type=FOLDER)
+@click.option("--to", type=FOLDER, default=MEASURED, show_default=True, help="Measured results.")
+@click.option("--name", help="Folder below --to.  [default: the data set's name]")
+@click.option(
+    "--expected", type=FILE, help="Renew this expectation of 'check' instead of measured results."
+)
+@_SHARDS
+@_NOTE
+@click.option("--dry-run", is_flag=True, help="Show what would change and write nothing.")
+def update(
+    results: Path,
+    to: Path,
+    name: str | None,
+    expected: Path | None,
+    shards: Path | None,
+    note: str,
+    dry_run: bool,
+) -> None:
+    r"""Take the numbers of RESULTS over into the committed data, showing first what changes.
+
+    Refused are results with uncommitted changes, with --limit, with failed questions and no
+    --note, of another protocol version, or whose scores do not follow from their predictions.
+
+    \b
+    Examples:
+      avbench leaderboard update demo/results --shards demo/shards --dry-run
+      avbench leaderboard update demo/results --shards demo/shards
+      avbench leaderboard update .ci-demo/results --shards .ci-demo/shards \
+        --expected leaderboards/pinned/expected.json
+    """
+    from avbench.leaderboard import store
+    from avbench.leaderboard.card import objections
+    from avbench.results import read_run
+
+    run, manifest = read_run(results), _manifest(results, shards)
+    _refuse(results, objections(run, manifest, note))
+    if expected is not None:
+        _renew(run, expected, dry_run)
+        return
+    folder = to / (name or run.block["dataset"])
+    new = _with(store.read(results), manifest, note)
+    old = store.read(folder) if (folder / "run.json").is_file() else None
+    merged = new
+    if old is not None:
+        merged, dropped = store.merge(old, new)
+        for row, reason in dropped:
+            click.echo(f"dropped  {' '.join(map(str, store.key_of(row)))}: {reason}")
+    moved = store.changes(old, merged)
+    for change in moved:
+        click.echo(f"{_kind(change):<8} {_cell(change.key)}: {_shift(change)}")
+    total = len(merged.rows)
+    click.echo(f"{len(moved)} of {total} numbers differ from {folder}" if old else f"{total} new")
+    if not dry_run:
+        store.write(folder, merged)
+        click.echo(f"{folder} is up to date")
+
+
+def _manifest(results: Path, shards: Path | None) -> JSON:
+    import json
+
+    from avbench.shards import MANIFEST, open_set
+
+    if shards is not None:
+        return open_set(shards).manifest
+    beside = results / MANIFEST
+    return json.loads(beside.read_text("utf-8")) if beside.is_file() else None
+
+
+def _refuse(results: Path, reasons: Sequence[str]) -> None:
+    if reasons:
+        listed = "".join(f"\n- {reason}" for reason in reasons)
+        raise AvbenchError(f"{results} is not admitted:{listed}")
+
+
+def _with(measured: Measured, manifest: Mapping[str, JSON] | None, note: str) -> Measured:
+    from dataclasses import replace
+
+    card = {**measured.card, **({"note": note} if note else {})}
+    return replace(measured, card=card, manifest=manifest)
+
+
+def _renew(run: Run, path: Path, dry_run: bool) -> None:
+    from avbench.leaderboard.expected import Expected
+    from avbench.leaderboard.gate import compare
+
+    if path.is_file():
+        for line in compare(Expected.read(path), run).lines():
+            click.echo(line)
+    if not dry_run:
+        Expected.of(run).write(path)
+        click.echo(f"{path} holds what {run.block['dataset']} gives now")
+
+
+def _kind(change: tuple[object, float | None, float | None]) -> str:
+    _, before, after = change
+    return "new" if before is None else "gone" if after is None else "moved"
+
+
+def _cell(key: tuple[str, int, str]) -> str:
+    method, window, metric = key
+    return f"{method} at {window} frames, {metric}"
+
+
+def _shift(change: tuple[tuple[str, int, str], float | None, float | None]) -> str:
+    key, before, after = change
+    if before is None or after is None:
+        return _number(key[2], after if before is None else before)
+    sign = _number(key[2], after - before, signed=True)
+    return f"{_number(key[2], before)} -> {_number(key[2], after)} ({sign})"
+
+
+def _number(metric: str, value: float | None, signed: bool = False) -> str:
+    from avbench.leaderboard.rows import unit_of
+
+    if value is None:
+        return "undefined"
+    percent = unit_of(metric) == "percent"
+    text = f"{100 * value if percent else value:{'+' if signed else ''}.2f}"
+    return text + (" %" if percent and not signed else "")
+
+
+@click.command("submit")
+@click.argument("results", type=FOLDER)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder to write, or a file that ends in .zip.",
+)
+@_SHARDS
+@_NOTE
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    metavar="METHOD=TEXT",
+    help="Where the checkpoint of a method comes from: data, command, seed.",
+)
+def submit(
+    results: Path, out: Path, shards: Path | None, note: str, origins: Sequence[str]
+) -> None:
+    r"""Pack RESULTS for a leaderboard, checked, and say in words what is missing.
+
+    The pack holds the run card, all predictions, scores, how the shard set is built, and of every
+    method its class, BibTeX and the hash and origin of its checkpoint. Nothing is sent anywhere.
+
+    \b
+    Examples:
+      avbench leaderboard submit results --shards my/shards --out submission.zip
+      avbench leaderboard submit results --shards my/shards --out submission.zip \
+        --origin 'syncnet=LRS2 train split, avbench train --method syncnet, seed 0'
+    """
+    from avbench.leaderboard.submit import pack, prepare
+    from avbench.results import read_run
+
+    pairs = [text.partition("=") for text in origins]
+    if wrong := [name for name, equals, text in pairs if not (name and equals and text)]:
+        raise UsageError(f"got --origin '{wrong[0]}', expected METHOD=TEXT")
+    submission = prepare(
+        results,
+        read_run(results),
+        _manifest(results, shards),
+        note=note,
+        origins={name: text for name, _, text in pairs},
+    )
+    _refuse(results, submission.missing)
+    files = pack(submission, out)
+    click.echo(f"In {out}: {', '.join(files)}")
+    click.echo("Complete. Add it to a pull request, or send it to whoever keeps the leaderboard.")
