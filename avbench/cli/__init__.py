@@ -21,9 +21,11 @@ COMMANDS = {
     "build-shards": "Turn videos into facetracks and WebDataset shards.",
     "inspect": "Look into a shard set: totals, samples, pictures.",
     "train": "Fit a method on a shard set.",
+    "import-weights": "Turn weights that others released into a checkpoint.",
     "methods": "List the installed methods.",
     "protocols": "List the rules under which numbers may be compared.",
     "run": "Measure methods on a shard set.",
+    "table": "Write the table of a finished run: text, Markdown, LaTeX, CSV, Parquet.",
     "plot": "Draw figures from the results of runs.",
 }
 """Subcommand name -> one line for the overview; the module is the name with underscores."""

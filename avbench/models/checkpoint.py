@@ -17,11 +17,12 @@ import safetensors
 import safetensors.torch
 import torch
 
-from avbench import features
 from avbench.data import JSON
-from avbench.errors import AvbenchError, DataError
+from avbench.errors import AvbenchError, DataError, UnknownName
+from avbench.models.architectures import config_from_json, name_of, tuples
 from avbench.models.pattern import PatternClassifier, PatternConfig
-from avbench.models.two_stream import Extractor, TwoStream, TwoStreamConfig
+from avbench.models.two_stream import Extractor, Network
+from avbench.models.vgg import build
 
 FORMAT_VERSION = 1
 _KEY = "avbench"
@@ -31,7 +32,7 @@ _KEY = "avbench"
 class Checkpoint:
     """The networks of one trained method."""
 
-    extractor: TwoStream
+    extractor: Network
     scale: float
     """The learned w of the angular loss."""
     classifier: PatternClassifier | None = None
@@ -56,7 +57,8 @@ def save(path: Path, checkpoint: Checkpoint, *, half: bool = True) -> None:
         "format_version": FORMAT_VERSION,
         "method": checkpoint.method,
         "scale": checkpoint.scale,
-        "features": features.describe(),
+        "features": checkpoint.extractor.describe(),
+        "architecture": name_of(checkpoint.extractor.config),
         "extractor": asdict(checkpoint.extractor.config),
     }
     if checkpoint.classifier is not None:
@@ -83,19 +85,26 @@ def load(path: Path) -> Checkpoint:
             f"{path} is not a checkpoint of this avbench (format {info.get('format_version')}, "
             f"expected {FORMAT_VERSION}); train it again with 'avbench train'"
         )
-    if info["features"] != json.loads(json.dumps(features.describe())):
-        raise DataError(
-            f"{path} was trained on other features ({info['features']}, now "
-            f"{features.describe()}); train it again with 'avbench train'"
-        )
     try:
-        extractor = TwoStream(TwoStreamConfig(**_tuples(info["extractor"])))
+        # Files older than the choice of architectures hold the small one.
+        config = config_from_json(str(info.get("architecture", "small")), info["extractor"])
+        extractor = build(config)
+        now = extractor.describe()
+        if info["features"] != json.loads(json.dumps(now)):
+            raise DataError(
+                f"{path} was trained on other features ({info['features']}, now {now}); train it "
+                "again with 'avbench train'"
+            )
         extractor.load_state_dict(_under("extractor.", tensors))
         classifier = None
         if "classifier" in info:
-            classifier = PatternClassifier(PatternConfig(**_tuples(info["classifier"])))
+            classifier = PatternClassifier(PatternConfig(**tuples(info["classifier"])))
             classifier.load_state_dict(_under("classifier.", tensors))
         return Checkpoint(extractor, float(info["scale"]), classifier, str(info["method"]))
+    except DataError:
+        raise
+    except UnknownName as error:
+        raise DataError(f"{path}: {error} Load it with the version that wrote it") from error
     except (RuntimeError, TypeError, ValueError, KeyError) as error:
         reason = str(error).partition("\n")[0]
         raise DataError(
@@ -175,7 +184,3 @@ def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
-
-
-def _tuples(sizes: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in sizes.items()}

@@ -11,21 +11,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from avbench import features
-from avbench.data import Embeddings, FloatArray, UInt8Array
+from avbench.data import JSON, Embeddings, FloatArray, UInt8Array
 from avbench.errors import DataError
 
+if TYPE_CHECKING:
+    from avbench.models.architectures import Config
+
 _Size: TypeAlias = "int | tuple[int, int]"
-_CHUNK = 128
-"""Windows per forward pass in `Extractor.embed`, which bounds its memory."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,68 @@ class TwoStreamConfig:
                 raise ValueError(f"got {self}, expected five positive widths a stream and dim >= 1")
 
 
-class TwoStream(nn.Module):
+class Network(nn.Module):
+    """What every two-stream network has, whatever it looks at."""
+
+    chunk: ClassVar[int]
+    """Windows per forward pass in an `Extractor`, which bounds its memory."""
+    single_thread: ClassVar[bool]
+    """Whether it is so small that it is fastest on one thread."""
+    sound_axis: ClassVar[int]
+    """Axis of time in what `read_sound` returns."""
+    sound_window: ClassVar[tuple[int, int]]
+    """Length of a window on that axis, and the step to the next."""
+    config: Config
+
+    def describe(self) -> dict[str, JSON]:
+        """Return the settings of the features that it was made for."""
+        raise NotImplementedError
+
+    def read_pictures(self, frames: UInt8Array) -> torch.Tensor:
+        """Return what `embed_video` takes of RGB face crops, without its first axis."""
+        raise NotImplementedError
+
+    def read_sound(self, audio: FloatArray) -> torch.Tensor:
+        """Return what `embed_audio` takes of mono sound, without its first axis."""
+        raise NotImplementedError
+
+    def embed_video(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Embed every five-frame window of pictures; (B, T, ...) to (B, T - 4, D)."""
+        raise NotImplementedError
+
+    def embed_audio(self, sound: torch.Tensor) -> torch.Tensor:
+        """Embed every five-frame window of sound; to (B, T - 4, D)."""
+        raise NotImplementedError
+
+
+class TwoStream(Network):
     """Video and audio streams that end in embeddings of one length (not normalised)."""
+
+    chunk: ClassVar[int] = 128
+    single_thread: ClassVar[bool] = True
+    sound_axis: ClassVar[int] = 1
+    sound_window: ClassVar[tuple[int, int]] = (features.WINDOW_MELS, features.MELS_PER_FRAME)
+
+    config: TwoStreamConfig
 
     def __init__(self, config: TwoStreamConfig) -> None:
         super().__init__()
         self.config = config
         self.video = _video_stream(config.video, config.dim)
         self.audio = _audio_stream(config.audio, config.dim)
+
+    def describe(self) -> dict[str, JSON]:
+        """Return the settings of the features that the network was made for."""
+        return features.describe()
+
+    def read_pictures(self, frames: UInt8Array) -> torch.Tensor:
+        """Return the grey mouth pictures of RGB face crops; (T, H, W, 3) to (T, 48, 48)."""
+        return torch.from_numpy(features.mouth_pictures(frames)).float().div_(255)
+
+    def read_sound(self, audio: FloatArray) -> torch.Tensor:
+        """Return the log-mel frames of mono sound; (T * 640,) to (40, 4 T - 2)."""
+        with one_thread():
+            return features.log_mel(audio)
 
     def embed_video(self, pictures: torch.Tensor) -> torch.Tensor:
         """Embed every five-frame window of grey mouth pictures.
@@ -158,7 +213,7 @@ def one_thread() -> Iterator[None]:
 class Extractor:
     """A trained two-stream network that embeds clips."""
 
-    def __init__(self, network: TwoStream) -> None:
+    def __init__(self, network: Network) -> None:
         self.network = network.eval()
         self.id = fingerprint(network)
         """Identity of the embedding: hash of weights, sizes and feature settings."""
@@ -191,8 +246,9 @@ class Extractor:
             raise DataError(
                 f"got a clip of {len(frames)} frames; an embedding needs {features.WINDOW}"
             )
-        pictures = torch.from_numpy(features.mouth_pictures(frames)).float().div_(255)
-        video = _embed_rows(self.network.embed_video, pictures, 0, features.WINDOW, 1, unit)
+        network = self.network
+        pictures = network.read_pictures(frames)
+        video = _embed_rows(network, network.embed_video, pictures, 0, (features.WINDOW, 1), unit)
         return Embeddings(video=video, audio=self.embed_sound(audio, unit=unit))
 
     def embed_sound(self, audio: FloatArray, *, unit: bool = True) -> FloatArray:
@@ -210,34 +266,35 @@ class Extractor:
         FloatArray
             float32; shape (A - 4, D).
         """
-        with one_thread():
-            mels = features.log_mel(audio)
-        size, step = features.WINDOW_MELS, features.MELS_PER_FRAME
-        return _embed_rows(self.network.embed_audio, mels, 1, size, step, unit)
+        network = self.network
+        sound = network.read_sound(audio)
+        axis, window = network.sound_axis, network.sound_window
+        return _embed_rows(network, network.embed_audio, sound, axis, window, unit)
 
 
 def _embed_rows(
+    network: Network,
     stream: Callable[[torch.Tensor], torch.Tensor],
     inputs: torch.Tensor,
     axis: int,
-    size: int,
-    step: int,
+    window: tuple[int, int],
     unit: bool,
 ) -> FloatArray:
-    """Embed the windows of ``size`` every ``step`` along an axis, some at a time."""
+    """Embed windows of one size, one step apart along an axis, some at a time."""
+    size, step = window
     count = (inputs.shape[axis] - size) // step + 1
     parts = []
-    with torch.inference_mode(), one_thread():
-        for start in range(0, count, _CHUNK):
-            length = (min(_CHUNK, count - start) - 1) * step + size
+    with torch.inference_mode(), one_thread() if network.single_thread else nullcontext():
+        for start in range(0, count, network.chunk):
+            length = (min(network.chunk, count - start) - 1) * step + size
             parts.append(stream(inputs.narrow(axis, start * step, length).unsqueeze(0))[0])
         rows = torch.cat(parts)
         return (F.normalize(rows, dim=-1) if unit else rows).numpy()
 
 
-def fingerprint(network: TwoStream) -> str:
-    """Return a short hash of a network's weights and sizes and of the feature settings."""
-    described = {"config": asdict(network.config), "features": features.describe()}
+def fingerprint(network: Network) -> str:
+    """Return a short hash of a network's weights and sizes and of its feature settings."""
+    described = {"config": asdict(network.config), "features": network.describe()}
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode())
