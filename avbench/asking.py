@@ -126,7 +126,7 @@ def _blank(item: Item) -> Clip:
 def _embed(
     method: EmbeddingMethod, item: Item, load: Callable[[], Clip], cache: EmbeddingCache | None
 ) -> Features:
-    if cache and item.sha256 and (kept := cache.get(item.sha256, method.extractor)):
+    if cache and item.sha256 and (kept := cache.get(item.sha256, method)):
         return Features(kept.rows, "", kept.seconds)
     clip = load().without_truth()
     started = perf_counter()
@@ -142,7 +142,7 @@ def _embed(
         return Features(None, message(method, clip.key, error), perf_counter() - started)
     seconds = perf_counter() - started
     if cache and item.sha256:
-        cache.put(item.sha256, method.extractor, Kept(rows, seconds))
+        cache.put(item.sha256, method, Kept(rows, seconds))
     return Features(rows, "", seconds)
 
 

@@ -46,6 +46,8 @@ class Outcome:
     """Clips seen, refused ones included."""
     questions_sha256: str
     """Identity of the questions: equal for any two methods that were asked the same."""
+    clips_sha256: str | None
+    """Identity of the pictures and sound of the clips; None where one has none."""
     seconds: dict[str, float]
     """Method -> time it took, with the embeddings it would need on its own."""
 
@@ -62,6 +64,7 @@ class Outcome:
             **block,
             "clips": self.num_clips,
             "questions_sha256": self.questions_sha256,
+            "clips_sha256": self.clips_sha256,
             "refusals": [asdict(refusal) for refusal in self.refusals],
             "methods": {
                 name: {
@@ -136,6 +139,7 @@ def evaluate(
     asked: list[Question] = []
     answers: dict[str, list[Said]] = {name: [] for name in names}
     sources: dict[str, str] = {}
+    contents: dict[str, str | None] = {}
     refusals: list[Refusal] = []
     pending: list[Ready] = []
 
@@ -153,6 +157,7 @@ def evaluate(
         if found.key in sources:
             raise DataError(f"two clips have the key {found.key!r}; keys must be unique in a set")
         sources[found.key] = found.source or found.key
+        contents[found.key] = found.sha256
         refusals.extend(task.refusals(found))
         record = (journal or {}).get(found.key, {})
         known = {name: Said.read(entry) for name, entry in record.items() if name in answers}
@@ -174,7 +179,10 @@ def evaluate(
         scores=score(predictions, task, reference=reference, dataset=dataset, split=split),
         refusals=sorted(refusals, key=lambda r: (r.key, r.length or 0)),
         num_clips=len(sources),
-        questions_sha256=_identity(asked),
+        questions_sha256=_sha256(map(repr, map(_FACTS, asked))),
+        clips_sha256=None
+        if None in contents.values()
+        else _sha256(f"{key} {sha256}" for key, sha256 in contents.items()),
         seconds={name: sum(said.seconds for said in answers[name]) for name in names},
     )
 
@@ -270,9 +278,8 @@ def _table(
     return table.sort_values(order, ignore_index=True)[[*order, *rest]]
 
 
-def _identity(asked: list[Question]) -> str:
-    lines = sorted(map(repr, map(_FACTS, asked)))
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+def _sha256(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
 def _nothing_to_ask(keys: set[str], refusals: list[Refusal]) -> str:

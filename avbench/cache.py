@@ -1,8 +1,8 @@
 """Embeddings kept on disk, so that a clip is embedded once per extractor and never again.
 
 One small safetensors file per clip and extractor. Its name is a hash of everything the numbers
-depend on: the clip's picture and sound, the extractor (weights, sizes, feature settings) and the
-decoder. Nothing is ever looked up by a name that could come to mean something else.
+depend on: the clip's picture and sound, the extractor (weights, sizes, feature settings), the code
+that runs it and the decoder. So a change of any of them is measured anew, never looked up.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ import hashlib
 import json
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+import avbench
 from avbench.data import Embeddings
+from avbench.methods import EmbeddingMethod
 
 log = logging.getLogger(__name__)
 
@@ -51,34 +55,34 @@ class EmbeddingCache:
         self.directory = directory
         self._decoder = json.dumps(dict(decoder), sort_keys=True)
 
-    def path(self, sha256: str, extractor: str) -> Path:
-        """Return where the embeddings of a clip lie, or would."""
-        parts = f"{_FORMAT}\n{sha256}\n{extractor}\n{self._decoder}"
+    def path(self, sha256: str, method: EmbeddingMethod) -> Path:
+        """Return where a method's embeddings of a clip lie, or would."""
+        code = _code_of(type(method).__module__)
+        parts = f"{_FORMAT}\n{sha256}\n{method.extractor}\n{code}\n{self._decoder}"
         name = hashlib.sha256(parts.encode()).hexdigest()
         return self.directory / name[:2] / f"{name}.safetensors"
 
-    def get(self, sha256: str, extractor: str) -> Kept | None:
+    def get(self, sha256: str, method: EmbeddingMethod) -> Kept | None:
         """Return what is kept, or None."""
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
-        path = self.path(sha256, extractor)
+        path = self.path(sha256, method)
         try:
             found = load(path.read_bytes())
-            return Kept(
-                Embeddings(found["video"], found["audio"]), float(found["seconds"].reshape(()))
-            )
+            seconds = float(found["seconds"].reshape(()))
+            return Kept(Embeddings(found["video"], found["audio"]), seconds)
         except FileNotFoundError:
             return None
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             log.warning("%s is damaged (%s) and made anew", path, error)
             return None
 
-    def put(self, sha256: str, extractor: str, kept: Kept) -> None:
+    def put(self, sha256: str, method: EmbeddingMethod, kept: Kept) -> None:
         """Keep the embeddings of a clip."""
         from safetensors.numpy import save
 
-        path = self.path(sha256, extractor)
+        path = self.path(sha256, method)
         path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {
             "video": np.ascontiguousarray(kept.rows.video),
@@ -89,6 +93,21 @@ class EmbeddingCache:
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
             file.write(save(tensors))
         Path(file.name).replace(path)
+
+
+@lru_cache
+def _code_of(module: str) -> str:
+    """Hash the sources of avbench and of the package, or lone module, that a method is in."""
+    top = module.partition(".")[0]
+    digest = hashlib.sha256()
+    for origin in (avbench.__file__, getattr(sys.modules.get(top), "__file__", None)):
+        if origin is None:
+            continue
+        path = Path(origin)
+        sources = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
+        for source in sources:
+            digest.update(hashlib.sha256(source.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def default_directory() -> Path:

@@ -166,6 +166,19 @@ def get(name: str) -> Protocol:
     return replace(found, search=int(number))
 
 
+def of_family(family: str, search: int) -> Protocol:
+    """Return the protocol of a family with a search range in frames.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such family.
+    """
+    if family not in _FAMILIES:
+        raise UnknownName("protocol", family, sorted(_FAMILIES))
+    return replace(_FAMILIES[family], search=search)
+
+
 def check_same(rules: Iterable[tuple[str, int]]) -> None:
     """Refuse to rank numbers that were asked for under different rules.
 

@@ -98,15 +98,15 @@ class OffsetTask:
             raise UsageError(
                 f"got tolerances {list(self.tolerances)}, expected some, none negative"
             )
-        if self.rules.task != self.name or not self.rules.measured:
-            raise UsageError(
-                f"protocol {self.rules.name} gives names to reported numbers and is not measured; "
-                f"choose one of {', '.join(measurable())}"
-            )
 
     @classmethod
     def of(cls, protocol: Protocol, **changes: Any) -> OffsetTask:
         """Ask as a protocol says, but for ``changes`` (any field of the task that is not None)."""
+        if not (protocol.task == cls.name and protocol.measured):
+            raise UsageError(
+                f"protocol {protocol.name} gives names to reported numbers and is not measured; "
+                f"choose one of {', '.join(measurable())}"
+            )
         as_published = cls(
             lengths=protocol.lengths,
             search=protocol.search,
@@ -120,7 +120,7 @@ class OffsetTask:
     @property
     def rules(self) -> Protocol:
         """The protocol, with this task's search range."""
-        return protocols.get(f"{self.family}-{self.search}")
+        return protocols.of_family(self.family, self.search)
 
     @property
     def protocol(self) -> str:

@@ -31,6 +31,13 @@ def shared_weights() -> Path:
     return _shared("weights")
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test a cache of embeddings of its own."""
+    place = tmp_path_factory.getbasetemp() / "caches" / os.urandom(6).hex()
+    monkeypatch.setenv("AVBENCH_CACHE", str(place))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run tests that start Ray one after another: several at once starve a small machine."""
     for item in items:

@@ -130,7 +130,8 @@ def _report(part: Part) -> bool:
 def _report_checkpoints() -> None:
     from importlib.resources import files
 
-    from avbench import methods
+    from avbench import datasets, methods
+    from avbench.cache import default_directory
 
     names = sorted(
         entry.name.removesuffix(".safetensors")
@@ -138,7 +139,12 @@ def _report_checkpoints() -> None:
         if entry.name.endswith(".safetensors")
     )
     click.echo(f"  methods: {', '.join(methods.available()) or 'none'}")
+    click.echo(f"  data sets of other packages: {', '.join(datasets.available()) or 'none'}")
     click.echo(f"  shipped checkpoints: {', '.join(names) or 'none'}")
+    kept = [path.stat().st_size for path in default_directory().rglob("*.safetensors")]
+    click.echo(
+        f"  embeddings kept: {len(kept)}, {sum(kept) / 2**20:.0f} MiB in {default_directory()}"
+    )
 
 
 def _version(package: str) -> str:

@@ -282,6 +282,7 @@ def _measure(
     from avbench.cache import EmbeddingCache, default_directory
     from avbench.journal import Journal
     from avbench.results import write_run
+    from avbench.shards import MANIFEST, ShardSet, write_json
 
     relevant = {k: v for k, v in block.items() if k not in ("limit", "reference", "threads")}
     fingerprint = hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
@@ -303,6 +304,8 @@ def _measure(
             cache=cache,
             journal=journal,
         )
+        if isinstance(data, ShardSet):
+            write_json(out / MANIFEST, dict(data.manifest))
         write_run(out, outcome.predictions, outcome.scores, outcome.describe(block))
         journal.discard()
 
