@@ -58,6 +58,13 @@ class Score:
     """Questions without an answer; they count as wrong."""
     reference: str | None = None
     """The method that an error reduction is relative to."""
+    low: float | None = None
+    high: float | None = None
+    """95 % interval of the value; None where there is none."""
+    interval: str | None = None
+    """How the interval was made: ``wilson`` or ``cluster-bootstrap``."""
+    clusters: int | None = None
+    """Recordings that the questions came from."""
 
 
 def score(
@@ -163,6 +170,8 @@ class Run:
     scores: list[Score]
     block: Mapping[str, JSON]
     """What the numbers were measured with."""
+    comparisons: Mapping[str, JSON] | None = None
+    """Paired comparisons of all methods; None where there are none."""
 
 
 def write_run(

@@ -7,22 +7,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from simulated import Failing, Simulated, clip
+from simulated import Simulated, clip
 
 from avbench.benchmark import Outcome, evaluate
 from avbench.errors import DataError
 from avbench.methods import Method
 from avbench.results import (
-    Run,
-    Score,
     environment,
     identify,
     read_run,
-    reductions,
     score,
     write_run,
 )
-from avbench.tables import Cell, accuracy_table, chance_note, run_table
 from avbench.tasks import OffsetTask
 from baselines.oracle import Oracle
 
@@ -50,28 +46,6 @@ def block(found: Outcome, **facts: object) -> dict[str, object]:
         **facts,
     }
     return found.describe(run)
-
-
-def printed(method: str, cells: dict[int, tuple[float, float]], tolerance: int = 0) -> list[Score]:
-    """Make score rows out of percentages, as a paper prints them."""
-    return [
-        Score(
-            method=method,
-            task="offset",
-            task_version=1,
-            protocol="kim-strict-5",
-            dataset="lrs2",
-            split=None,
-            window=window,
-            metric=f"accuracy@{tolerance}",
-            value=mean / 100,
-            std=std / 100,
-            repeats=10,
-            n=71000,
-            n_failed=0,
-        )
-        for window, (mean, std) in cells.items()
-    ]
 
 
 def test_scores_follow_from_the_predictions() -> None:
@@ -154,107 +128,3 @@ def test_missing_and_damaged_results_get_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "scores.jsonl").write_text("{", "utf-8")
     with pytest.raises(DataError, match="damaged"):
         read_run(tmp_path)
-
-
-# Kim et al. (2021), Table 2, two columns.
-PAPER = [
-    *printed("syncnet", {11: (45.17, 0.32), 20: (73.66, 0.33)}),
-    *printed("sync-e2e", {11: (66.88, 0.35), 20: (79.26, 0.29)}),
-]
-
-
-def with_reductions(rows: list[Score]) -> list[Score]:
-    return [*rows, *reductions(rows, "syncnet")]
-
-
-def test_the_papers_row_prints_as_in_the_paper() -> None:
-    table = accuracy_table(with_reductions(PAPER), reference="syncnet", caption="LRS2")
-    text = table.to_text()
-    assert "45.17 ± 0.32" in text
-    assert "66.88 ± 0.35 (39.60)" in text  # 39.59 in the paper, from unrounded accuracies
-    assert "79.26 ± 0.29 (21.26)" in text
-    lines = text.splitlines()
-    assert [line.split()[0] for line in lines if " ± " in line] == ["syncnet", "sync-e2e"]
-    marks = {tuple(i for i, c in enumerate(line) if c == "±") for line in lines if " ± " in line}
-    assert len(marks) == 1
-    assert len(lines[3].split()) == 3
-    assert {len(dash) for dash in lines[4].split()} == {19, 20}
-
-
-def test_markdown_is_a_table_and_marks_the_best() -> None:
-    text = accuracy_table(with_reductions(PAPER), reference="syncnet").to_markdown()
-    rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert len({line.count("|") for line in rows}) == 1
-    assert "**66.88 ± 0.35 (39.60)**" in text
-    assert "**45.17" not in text
-    assert "| syncnet (reference) |" in text
-
-
-def test_latex_is_escaped_and_balanced() -> None:
-    rows = with_reductions(
-        [*PAPER, *printed("my_method & 50%", {11: (30.0, 0.1), 20: (40.0, 0.1)})]
-    )
-    table = accuracy_table(rows, reference="syncnet", caption="a_b {c} 5 % ~ ^ \\", notes=["1 & 2"])
-    text = table.to_latex()
-    assert r"my\_method \& 50\%" in text
-    assert r"a\_b \{c\} 5 \% \textasciitilde{} \textasciicircum{} \textbackslash{}" in text
-    assert r"\textbf{66.88} $\pm$ 0.35 (39.60)" in text
-    assert r"($-$27.67)" in text
-    assert r"1 \& 2" in text
-    for command in ("toprule", "bottomrule", r"begin{table}", r"end{table}"):
-        assert text.count("\\" + command) == 1
-    body = [
-        line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line
-    ]
-    assert {line.replace(r"\&", "").count("&") for line in body} == {2}
-
-
-def test_the_oracle_is_never_the_best() -> None:
-    rows = [*PAPER, *printed("oracle", {11: (100.0, 0.0), 20: (100.0, 0.0)})]
-    text = accuracy_table(rows, sees_truth=["oracle"]).to_markdown()
-    assert "| oracle (sees the truth) | 100.00 ± 0.00 |" in text
-    assert "**66.88" in text
-
-
-def test_a_length_that_was_not_measured_is_a_dash() -> None:
-    rows = [*PAPER, *printed("late", {20: (50.0, 0.1)})]
-    assert "| late | - | 50.00 ± 0.10 |" in accuracy_table(rows).to_markdown()
-    assert "late & -- & 50.00" in accuracy_table(rows).to_latex()
-
-
-def test_one_repeat_has_no_spread() -> None:
-    assert Cell(50.0).text() == "50.00"
-    task = OffsetTask(lengths=(11,), repeats=1)
-    found = evaluate([Oracle()], [clip(1)], task)
-    assert "oracle  100.00\n" in accuracy_table(found.scores).to_text()
-
-
-def test_chance_is_stated_from_the_search_range() -> None:
-    assert (
-        chance_note(5, (0, 1)) == "Chance (uniform guessing): 9.1 % exact, 25.6 % within ±1 frame."
-    )
-    assert "3.2 % exact" in chance_note(15, (0,))
-
-
-def test_the_notes_say_what_the_numbers_cannot() -> None:
-    found = outcome()
-    text = " ".join(run_table(Run(found.predictions, found.scores, block(found))).notes)
-    assert "24 to 32 questions a cell: 8 clips, 1 window each, 4 repeats, seed 0" in text
-    assert "9.1 % exact, 25.6 % within ±1 frame" in text
-    assert "against syncnet" in text
-    assert "2 of 8 clips" in text
-    assert "clip-0000 (too short: 26 frames for 20)" in text
-    assert "Drawn faces" in text
-    assert "never to be compared with numbers on LRS2" in text
-    real = run_table(Run(found.predictions, found.scores, block(found, synthetic=False)))
-    assert "LRS2" not in real.to_text()
-
-
-def test_failures_are_named_under_the_table() -> None:
-    methods = [Failing(embed="clip-0001")]
-    found = evaluate(methods, [clip(0), clip(1)], TASK)
-    facts = {"methods": {m.name: identify(m) for m in methods}, "reference": None}
-    text = " ".join(run_table(Run(found.predictions, found.scores, block(found, **facts))).notes)
-    assert "failing failed on 8 of 16 questions, counted as wrong" in text
-    assert "no face in this clip" in text
-    assert "no reference method" in text

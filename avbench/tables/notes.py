@@ -1,0 +1,180 @@
+"""The notes under a table: what its numbers cannot be read without."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from avbench.data import JSON
+from avbench.labels import within
+from avbench.metrics.offset import chance
+from avbench.results import Run, Score
+
+_INTERVALS = {
+    "wilson": "Wilson's score interval over the questions",
+    "cluster-bootstrap": "a bootstrap over the recordings that the clips were cut from",
+}
+
+
+def run_notes(
+    run: Run, rows: Sequence[Score], metrics: Sequence[str], shown: str, *, ranked: bool
+) -> list[str]:
+    """Return all notes of a table of these rows of a run.
+
+    Parameters
+    ----------
+    run
+        Where they come from.
+    rows
+        The scores of the methods and window lengths that are shown.
+    metrics
+        One a block.
+    shown
+        What stands beside a number: ``repeats``, ``interval`` or ``none``.
+    ranked
+        Whether best means not told apart from the best by paired comparisons.
+    """
+    block, task = run.block, run.block["task"]
+    names = {row.method for row in rows}
+    accuracies = [metric for metric in metrics if metric.startswith("accuracy@")]
+    notes = [_asked_note(block, rows), *_spread_notes(rows, metrics, shown)]
+    if accuracies:
+        tolerances = [int(metric.partition("@")[2]) for metric in accuracies]
+        truth = task.get("rules", {}).get("truth", "uniform")
+        notes.append(_reference_note(block["reference"]))
+        notes.append(chance_note(task["search"], tolerances, truth))
+    if ranked:
+        notes.append(
+            "Bold: the best of a column and every method that a paired test over the recordings "
+            "does not tell apart from it."
+        )
+    notes += [*_refusal_notes(block), *_failure_notes(block, rows, names)]
+    return [*notes, *_origin_notes(block, names)]
+
+
+def chance_note(search: int, tolerances: Iterable[int], truth: str = "uniform") -> str:
+    """Say what guessing would score.
+
+    >>> chance_note(5, (0, 1))
+    'Chance (uniform guessing): 9.1 % exact, 25.6 % within ±1 frame.'
+    >>> chance_note(15, (1,), truth="centre")
+    'Chance (uniform guessing): 9.7 % within ±1 frame.'
+    """
+    parts = [f"{100 * chance_level(search, t, truth):.1f} % {within(t)}" for t in tolerances]
+    return f"Chance (uniform guessing): {', '.join(parts)}."
+
+
+def chance_level(search: int, tolerance: int, truth: str = "uniform") -> float:
+    """Return the accuracy of uniform guessing, as a fraction.
+
+    Parameters
+    ----------
+    search
+        Range of the candidates in frames.
+    tolerance
+        Largest error that counts as correct, in frames.
+    truth
+        ``uniform`` over the candidates, or always in their ``centre``, where no tolerance is
+        lost at the ends of the range.
+    """
+    if truth == "centre":
+        return (2 * min(search, tolerance) + 1) / (2 * search + 1)
+    return chance(search, tolerance)
+
+
+def _asked_note(block: Mapping[str, JSON], rows: Sequence[Score]) -> str:
+    task = block["task"]
+    each = sorted({row.n for row in rows})
+    count = f"{each[0]}" if len(each) == 1 else f"{each[0]} to {each[-1]}"
+    limited = f" (the first {block['limit']})" if block["limit"] else ""
+    windows = task["windows_per_clip"]
+    asked = f"{plural(windows, 'window')} each" if windows else "every window that fits"
+    return (
+        f"{count} questions a cell: {plural(block['clips'], 'clip')}{limited}, {asked}, "
+        f"{plural(task['repeats'], 'repeat')}, seed {task['seed']}."
+    )
+
+
+def _spread_notes(rows: Sequence[Score], metrics: Sequence[str], shown: str) -> list[str]:
+    chosen = [row for row in rows if row.metric in metrics]
+    if shown == "repeats" and any(row.std is not None and row.repeats > 1 for row in chosen):
+        return [
+            "± is the standard deviation over the repeats: what other draws would change, not "
+            "what other clips would."
+        ]
+    kinds = sorted({row.interval for row in chosen if row.interval and row.low is not None})
+    if shown != "interval" or not kinds:
+        return []
+    clusters = sorted({row.clusters for row in chosen if row.clusters})
+    said = " or ".join(_INTERVALS.get(kind, kind) for kind in kinds)
+    over = f", of which there are {clusters[0]}" if len(clusters) == 1 else ""
+    return [f"In square brackets: 95 % interval, {said}{over}."]
+
+
+def _reference_note(reference: str | None) -> str:
+    if reference is None:
+        return "No error reductions: no reference method was measured."
+    return (
+        f"In brackets: relative error reduction in % against {reference} (negative: more errors)."
+    )
+
+
+def _refusal_notes(block: Mapping[str, JSON]) -> list[str]:
+    refused: dict[tuple[str, str], list[str]] = {}
+    for refusal in block["refusals"]:
+        lengths = refused.setdefault((refusal["key"], refusal["reason"]), [])
+        lengths += [str(refusal["length"])] if refusal["length"] else []
+    if not refused:
+        return []
+    named = [
+        f"{key} ({reason}{' for ' + ', '.join(lengths) if lengths else ''})"
+        for (key, reason), lengths in list(refused.items())[:3]
+    ]
+    more = "; ..." if len(refused) > len(named) else ""
+    return [
+        f"Not asked at every length: {len(refused)} of {plural(block['clips'], 'clip')}, listed "
+        f"in run.json: {'; '.join(named)}{more}."
+    ]
+
+
+def _failure_notes(
+    block: Mapping[str, JSON], rows: Sequence[Score], names: Collection[str]
+) -> list[str]:
+    notes = []
+    for name, facts in block["methods"].items():
+        if name in names and (failures := facts["failures"]):
+            asked = sum({row.window: row.n for row in rows if row.method == name}.values())
+            failed = sum({row.window: row.n_failed for row in rows if row.method == name}.values())
+            message = max(failures, key=lambda text: (failures[text], text))
+            notes.append(
+                f"{name} failed on {failed} of {asked} questions, counted as wrong; most often: "
+                f"{message}"
+            )
+    return notes
+
+
+def _origin_notes(block: Mapping[str, JSON], names: Collection[str]) -> list[str]:
+    """Say what the faces were, as far as the shard set tells; None means that it does not."""
+    notes = []
+    if block["synthetic"]:
+        notes.append("Drawn faces and synthetic speech.")
+    if block["synthetic"] is not False:
+        notes.append(
+            "Numbers on drawn faces are never to be compared with numbers on LRS2 or any other "
+            "recordings."
+        )
+    shipped = [
+        name
+        for name, facts in block["methods"].items()
+        if name in names and facts["checkpoint"] == "shipped"
+    ]
+    if shipped and not block["synthetic"]:
+        notes.append(
+            f"The shipped checkpoints ({', '.join(shipped)}) were trained on drawn faces alone; "
+            "train your own before you compare with published numbers."
+        )
+    return [" ".join(notes)] if notes else []
+
+
+def plural(count: int, noun: str) -> str:
+    """Count in words: ``1 clip``, ``2 clips``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
