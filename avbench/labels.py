@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from avbench.errors import UnknownName
+from avbench.metrics.catalogue import lookup
+
 
 @dataclass(frozen=True)
 class Label:
@@ -25,20 +28,29 @@ _WINDOWS = {
     "atsc-is191": "within ATSC IS-191",
     "film-br265": "within ITU-R BR.265 (film)",
 }
-_ERRORS = {
+_TITLES = {
     "mean_absolute_error": "Mean absolute error",
     "median_absolute_error": "Median absolute error",
     "p95_absolute_error": "95th percentile of absolute errors",
     "max_absolute_error": "Largest absolute error",
+    "perceptual_score": "Perceptual score",
+    "auroc": "AUROC of confidence against correctness",
+    "aurc": "Area under the risk-coverage curve",
+    "ece": "Expected calibration error",
+    "lse_d": "LSE-D",
+    "lse_c": "LSE-C",
+    "mcd": "Mel-cepstral distortion",
+    "mcd_dtw": "Mel-cepstral distortion along the best warp",
+    "f1": "F1",
 }
-_CONFIDENCE = {
-    "auroc": ("AUROC of confidence against correctness", True),
-    "aurc": ("Area under the risk-coverage curve", False),
-}
+_PLAIN = ("auroc", "aurc", "mouth_height_correlation", "mouth_width_correlation", "f1")
+"""Fractions that papers do not print as percentages."""
 
 
 def label(metric: str) -> Label:
-    """Say how a metric is shown; one without a label here keeps its name and value.
+    """Say how a metric of `avbench.metrics.catalogue` is shown.
+
+    One that is not in the catalogue keeps its name and value; higher is taken for better.
 
     >>> label("accuracy@0").title, label("accuracy@1").title
     ('Accuracy (%) without tolerance', 'Accuracy (%) within ±1 frame')
@@ -46,19 +58,24 @@ def label(metric: str) -> Label:
     Label(title='Mean absolute error (frames)', scale=1.0, digits=2, higher_is_better=False)
     """
     kind, _, what = metric.partition("@")
+    try:
+        known = lookup(metric)
+    except UnknownName:
+        return Label(metric.replace("_", " "), 1.0, 3, True)
+    better = known.higher_is_better
     if kind == "accuracy":
         tail = within(int(what)) if int(what) else "without tolerance"
-        return Label(f"Accuracy (%) {tail}", 100.0, 2, True)
+        return Label(f"Accuracy (%) {tail}", 100.0, 2, better)
     if kind == "rer":
-        return Label(f"Relative error reduction (%), {within(int(what))}", 100.0, 2, True)
+        return Label(f"Relative error reduction (%), {within(int(what))}", 100.0, 2, better)
     if kind == "perceptual":
-        return Label(f"Offsets (%) {_WINDOWS.get(what, what)}", 100.0, 2, True)
-    if metric in _ERRORS:
-        return Label(f"{_ERRORS[metric]} (frames)", 1.0, 2, False)
-    if metric in _CONFIDENCE:
-        title, higher = _CONFIDENCE[metric]
-        return Label(title, 1.0, 3, higher)
-    return Label(metric.replace("_", " "), 1.0, 3, not metric.endswith("_error"))
+        return Label(f"Offsets (%) {_WINDOWS.get(what, what)}", 100.0, 2, better)
+    title = _TITLES.get(metric, metric.replace("_", " ").replace("@", " at ").capitalize())
+    if metric in _PLAIN:
+        return Label(title, 1.0, 3, better)
+    if known.unit == "fraction":
+        return Label(f"{title} (%)", 100.0, 2, better)
+    return Label(title if known.unit == "distance" else f"{title} ({known.unit})", 1.0, 2, better)
 
 
 def within(tolerance: int) -> str:

@@ -65,6 +65,10 @@ class Score:
     """How the interval was made: ``wilson`` or ``cluster-bootstrap``."""
     clusters: int | None = None
     """Recordings that the questions came from."""
+    standard_error: float | None = None
+    """Over the recordings."""
+    caution: str = ""
+    """Why the interval is not to be relied on; empty where it is."""
 
 
 def score(

@@ -175,9 +175,10 @@ def check_names(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
 
 def ranks_of(run: Run) -> dict[tuple[str, int, str], int]:
     """Return the shared ranks of a run's paired comparisons; empty where it has none."""
-    found = run.comparisons or {}
     return {
-        (row["metric"], row["window"], row["method"]): row["rank"] for row in found.get("ranks", ())
+        (cell["metric"], cell["window"], row["method"]): row["rank"]
+        for cell in (run.comparisons or {}).get("cells", ())
+        for row in cell["methods"]
     }
 
 

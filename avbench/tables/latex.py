@@ -39,7 +39,7 @@ class _Fit:
     """Number of tables that the columns are shared out to."""
 
 
-_SEP, _GAP = 5.0, 2.5
+_SEP, _GAP = 5.0, 3.5
 """Points on either side of a column, and between the parts of a cell."""
 _STEPS = ((10, False), (9, False), (8, False), (8, True), (7, False), (7, True))
 """Sizes of letters and whether stacked, in order of preference."""
@@ -133,7 +133,7 @@ def _row(label: str, cells: Sequence[Cell | None], shapes: Sequence[_Shape]) -> 
     lines = []
     for line in range(height):
         fields = [label if line == 0 else "", *(part[line] for part in parts)]
-        if any(fields):
+        if any(field.strip(" &") for field in fields):
             lines.append(" & ".join(fields) + (r" \\" if line == height - 1 else r" \\*"))
     lines[-1] = lines[-1].removesuffix("*")
     return [*lines, r"\addlinespace[2pt]"] if height > 1 else lines

@@ -76,9 +76,7 @@ def chance_level(search: int, tolerance: int, truth: str = "uniform") -> float:
         ``uniform`` over the candidates, or always in their ``centre``, where no tolerance is
         lost at the ends of the range.
     """
-    if truth == "centre":
-        return (2 * min(search, tolerance) + 1) / (2 * search + 1)
-    return chance(search, tolerance)
+    return chance(search, tolerance, truth=0 if truth == "centre" else None)
 
 
 def _asked_note(block: Mapping[str, JSON], rows: Sequence[Score]) -> str:
@@ -106,8 +104,9 @@ def _spread_notes(rows: Sequence[Score], metrics: Sequence[str], shown: str) -> 
         return []
     clusters = sorted({row.clusters for row in chosen if row.clusters})
     said = " or ".join(_INTERVALS.get(kind, kind) for kind in kinds)
-    over = f", of which there are {clusters[0]}" if len(clusters) == 1 else ""
-    return [f"In square brackets: 95 % interval, {said}{over}."]
+    over = f" ({plural(clusters[-1], 'recording')})" if clusters else ""
+    cautions = dict.fromkeys(row.caution for row in chosen if row.caution)
+    return [f"In square brackets: 95 % interval, {said}{over}.", *cautions]
 
 
 def _reference_note(reference: str | None) -> str:

@@ -225,14 +225,12 @@ def test_the_notes_say_what_the_numbers_cannot(run: Run) -> None:
 
 
 def test_the_notes_name_the_interval_and_the_ranks(run: Run) -> None:
-    ranks = [
-        {"metric": "accuracy@0", "window": 11, "method": name, "rank": 1}
-        for name in ("syncnet", "diag-avg")
-    ]
-    better = replace(run, scores=with_intervals(run.scores), comparisons={"ranks": ranks})
+    ranks = [{"method": name, "rank": 1, "value": 0.5} for name in ("syncnet", "diag-avg")]
+    cells = [{"metric": "accuracy@0", "window": 11, "methods": ranks, "pairs": []}]
+    better = replace(run, scores=with_intervals(run.scores), comparisons={"cells": cells})
     table = run_table(better, shown="interval", windows=[11])
     text = " ".join(table.notes)
-    assert "95 % interval, Wilson's score interval over the questions, of which" in text
+    assert "95 % interval, Wilson's score interval over the questions (70 recordings)." in text
     assert "standard deviation" not in text
     assert "does not tell apart" in text
     assert table.columns == (11,)
