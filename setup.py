@@ -3,15 +3,17 @@
 import re
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(
     r'^__version__ = "(.+)"$', (HERE / "avbench" / "__init__.py").read_text("utf-8"), re.M
 ).group(1)
 
+TOPS = ("avbench", "baselines", "pipelines")
 FACE = ["mediapipe==0.10.14", "opencv-contrib-python>=4.9,<5"]
 SYNTH = ["espeakng-loader>=0.2.4"]
+TENSORBOARD = ["tensorboard"]
 SHOTS = ["scenedetect-headless>=0.7,<0.8"]
 DEV = [
     "build",
@@ -34,19 +36,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",
-    packages=[
-        "avbench",
-        "avbench.checkpoints",
-        "avbench.cli",
-        "avbench.media",
-        "avbench.metrics",
-        "avbench.models",
-        "avbench.plots",
-        "avbench.synthetic",
-        "avbench.tables",
-        "baselines",
-        "pipelines",
-    ],
+    packages=find_packages(include=[f"{top}{rest}" for top in TOPS for rest in ("", ".*")]),
     package_data={
         "avbench": ["py.typed"],
         "avbench.checkpoints": ["*.safetensors", "*.json"],
@@ -71,6 +61,7 @@ setup(
         "face": FACE,
         "synth": SYNTH,
         "shots": SHOTS,
+        "tensorboard": TENSORBOARD,
         "dev": DEV,
         "all": FACE + SYNTH + SHOTS,
     },

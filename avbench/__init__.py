@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from avbench.data import Alignment, Clip, Prediction
+from avbench.data import Alignment, Clip, Item, Prediction
 
 __version__ = "0.1.0"
-__all__ = ["Alignment", "Clip", "Prediction", "__version__"]
+__all__ = ["Alignment", "Clip", "Item", "Prediction", "__version__"]

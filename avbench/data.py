@@ -207,9 +207,10 @@ class Item:
     """Identity of picture and sound; None where it is unknown, and nothing is then kept."""
 
     @classmethod
-    def of(cls, clip: Clip) -> Item:
+    def of(cls, clip: Clip, sha256: str | None = None) -> Item:
         """Offer a clip that is decoded already."""
-        return cls(clip.key, len(clip), clip.alignment, lambda: clip, cluster(clip.meta, clip.key))
+        source = cluster(clip.meta, clip.key)
+        return cls(clip.key, len(clip), clip.alignment, lambda: clip, source, sha256)
 
     def __len__(self) -> int:
         return self.num_frames
