@@ -15,9 +15,13 @@ Conventions
 Metrics
 -------
 * `hits` and `accuracy`: share of predictions within a tolerance of the truth.
-* `mean_absolute_error`, `median_absolute_error`, `max_absolute_error`: shift errors in frames.
+* `mean_absolute_error`, `median_absolute_error`, `p95_absolute_error`, `max_absolute_error`: shift
+  errors in frames.
 * `rer`: relative error reduction against a reference method.
-* `chance`: accuracy expected from uniform guessing.
+* `chance`: accuracy of answers that know nothing of the question.
+* `outcomes`: hit or miss of every question, for every metric that is a proportion.
+* `evaluate`: all that needs no other method, with perceptual windows (`avbench.metrics.perceptual`)
+  and the quality of confidence (`avbench.metrics.confidence`).
 
 References
 ----------
@@ -31,7 +35,7 @@ Shalev and Wolf, "End to end lip synchronization with a temporal autoencoder" (2
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -39,7 +43,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from avbench.metrics.confidence import aurc, auroc
-from avbench.metrics.perceptual import WINDOWS, perceptual_accuracy, to_ms
+from avbench.metrics.perceptual import WINDOWS, inside, to_ms
 
 Offsets: TypeAlias = ArrayLike
 """Offsets in frames, whole numbers; shape (n,)."""
@@ -217,23 +221,59 @@ def rer(accuracy: float, reference_accuracy: float) -> float:
     return (accuracy - reference_accuracy) / error if error > 0 else math.nan
 
 
-def chance(search: int, tolerance: int = 0) -> float:
-    """Return the accuracy of guessing uniformly while the truth is uniform too.
+Law: TypeAlias = int | Sequence[float] | NDArray[np.float64] | None
+"""How an offset is drawn: always the same (int), by probabilities over ``-search .. search``, or
+uniformly (None)."""
+
+
+def chance(search: int, tolerance: int = 0, *, truth: Law = None, answer: Law = None) -> float:
+    """Return the accuracy of answers that know nothing of the question.
 
     Parameters
     ----------
     search
-        Both are drawn from ``-search .. search``, in frames.
+        Truth and answer lie in ``-search .. search``, in frames.
     tolerance
         Largest absolute difference that counts as a hit, in frames.
+    truth, answer
+        How either is drawn, independently of the other; see `Law`.
 
-    >>> round(chance(5), 4), round(chance(5, 1), 4)
-    (0.0909, 0.2562)
+    Raises
+    ------
+    ValueError
+        If a number is negative, a constant lies outside the range, or probabilities are not
+        ``2 * search + 1`` that sum to one.
+
+    Examples
+    --------
+    Guessing among eleven offsets, and always saying 0 (Kim et al. 2021); guessing among 31 where
+    the truth is the middle (Perfect Match), where saying 0 would always be right:
+
+    >>> [round(100 * chance(5, t), 2) for t in (0, 1)], round(100 * chance(5, 1, answer=0), 2)
+    ([9.09, 25.62], 27.27)
+    >>> round(100 * chance(15, 1, truth=0), 2), chance(15, 1, truth=0, answer=0)
+    (9.68, 1.0)
     """
-    if search < 0 or tolerance < 0:
-        raise ValueError(f"got {search = }, {tolerance = }, expected at least 0 frames")
+    _check_tolerance(tolerance)
+    if search < 0:
+        raise ValueError(f"got {search = }, expected at least 0 frames")
     offsets = np.arange(-search, search + 1)
-    return float(np.mean(np.abs(offsets[:, None] - offsets) <= tolerance))
+    hit = np.abs(offsets[:, None] - offsets) <= tolerance
+    return float(_probabilities(truth, search) @ hit @ _probabilities(answer, search))
+
+
+def _probabilities(law: Law, search: int) -> NDArray[np.float64]:
+    size = 2 * search + 1
+    if law is None:
+        return np.full(size, 1 / size)
+    if isinstance(law, int):
+        if abs(law) > search:
+            raise ValueError(f"got constant offset {law}, expected it within ±{search}")
+        return np.asarray(np.arange(-search, search + 1) == law, dtype=np.float64)
+    given = np.asarray(law, dtype=np.float64)
+    if given.shape != (size,) or np.any(given < 0) or not math.isclose(given.sum(), 1):
+        raise ValueError(f"got {given.shape = }, expected {size} probabilities that sum to 1")
+    return given
 
 
 def evaluate(
@@ -252,7 +292,7 @@ def evaluate(
         One ``accuracy@<tolerance>`` each, in frames.
     confidence
         Of each prediction, larger where surer, NaN where not stated; shape (n,). Its quality is
-        measured against correctness within the smallest tolerance.
+        measured against correctness within the first tolerance, the one a protocol is known by.
 
     Returns
     -------
@@ -262,27 +302,54 @@ def evaluate(
         are confidences.
     """
     truth, said = validate(reference, estimate)
-    allowed = [_check_tolerance(t) for t in tolerances]
-    residual = truth - said
-    errors = np.abs(residual)
-    found = {f"accuracy@{t}": _share(errors <= t) for t in allowed}
-    late_or_early = to_ms(residual)
-    for name, window in WINDOWS.items():
-        found[f"perceptual@{name}"] = perceptual_accuracy(late_or_early, window)
+    errors = np.abs(truth - said)
+    judged = _outcomes(truth - said, tolerances)
+    found = {name: float(hit.mean()) if len(hit) else math.nan for name, hit in judged.items()}
     known = errors[~np.isnan(errors)]
     for name, statistic in STATISTICS.items():
         found[f"{name}_absolute_error"] = float(statistic(known)) if len(known) else math.nan
     if confidence is not None:
-        correct = errors <= min(allowed, default=0)
         # Confidence in an answer that was never given is no confidence.
         sure = np.where(np.isnan(said), np.nan, np.asarray(confidence, dtype=np.float64))
+        correct = next(iter(judged.values()))
         found["auroc"] = auroc(correct, sure)
         found["aurc"] = aurc(correct, sure)
     return found
 
 
-def _share(hit: NDArray[np.bool_]) -> float:
-    return float(hit.mean()) if len(hit) else math.nan
+def outcomes(
+    reference: Offsets, estimate: Offsets, tolerances: Iterable[int] = (0, 1)
+) -> dict[str, NDArray[np.bool_]]:
+    """Judge every question by every metric that is a proportion.
+
+    Parameters
+    ----------
+    reference, estimate
+        True and predicted offsets in frames; shape (n,).
+    tolerances
+        One ``accuracy@<tolerance>`` each, in frames.
+
+    Returns
+    -------
+    dict
+        ``accuracy@<tolerance>`` and ``perceptual@<window>`` -> whether each question is a hit,
+        false without an answer; shape (n,). Their means are what `evaluate` gives.
+    """
+    truth, said = validate(reference, estimate)
+    return _outcomes(truth - said, tolerances)
+
+
+def _outcomes(
+    residual: NDArray[np.float64], tolerances: Iterable[int]
+) -> dict[str, NDArray[np.bool_]]:
+    allowed = [_check_tolerance(tolerance) for tolerance in tolerances]
+    if not allowed:
+        raise ValueError("got no tolerance, expected at least one")
+    errors, late_or_early = np.abs(residual), to_ms(residual)
+    found = {f"accuracy@{tolerance}": errors <= tolerance for tolerance in allowed}
+    return found | {
+        f"perceptual@{name}": inside(late_or_early, window) for name, window in WINDOWS.items()
+    }
 
 
 def _check_tolerance(tolerance: int) -> int:

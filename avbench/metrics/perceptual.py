@@ -13,7 +13,7 @@ Conventions
 
 Metrics
 -------
-* `within`: number of residuals inside a window, bounds included.
+* `inside`, `perceptual_accuracy`: which residuals, and what share of them, lie in a window.
 * `perceptual_score`: our own smooth score between two windows.
 
 References
@@ -130,8 +130,8 @@ def to_ms(residual: ArrayLike, fps: float = FPS) -> NDArray[np.float64]:
     return np.asarray(1000.0 * np.asarray(residual, dtype=np.float64) / fps)
 
 
-def within(residual_ms: ArrayLike, window: Window) -> int:
-    """Count the residuals inside a window, bounds included; NaN is outside.
+def inside(residual_ms: ArrayLike, window: Window) -> NDArray[np.bool_]:
+    """Say which residuals lie in a window, bounds included; NaN does not.
 
     Parameters
     ----------
@@ -140,17 +140,17 @@ def within(residual_ms: ArrayLike, window: Window) -> int:
     window
         One of `WINDOWS`, or another.
 
-    >>> within([-125, -126, 45, 46, float("nan")], WINDOWS["bt1359-detect"])
-    2
+    >>> inside([-125, -126, 45, 46, float("nan")], WINDOWS["bt1359-detect"]).tolist()
+    [True, False, True, False, False]
     """
     values = validate(residual_ms)
-    return int(np.count_nonzero((values >= window.lag_ms) & (values <= window.lead_ms)))
+    return np.asarray((values >= window.lag_ms) & (values <= window.lead_ms))
 
 
 def perceptual_accuracy(residual_ms: ArrayLike, window: Window) -> float:
     """Return the fraction of residuals inside a window; NaN where nothing was asked."""
-    values = validate(residual_ms)
-    return within(values, window) / len(values) if len(values) else math.nan
+    hit = inside(residual_ms, window)
+    return float(hit.mean()) if len(hit) else math.nan
 
 
 def perceptual_score(
