@@ -24,6 +24,7 @@ COMMANDS = {
     "import-weights": "Turn weights that others released into a checkpoint.",
     "methods": "List the installed methods.",
     "protocols": "List the rules under which numbers may be compared.",
+    "selftest": "Test whether a method keeps the contract of the benchmark.",
     "run": "Measure methods on a shard set.",
     "table": "Write the table of a finished run: text, Markdown, LaTeX, CSV, Parquet.",
     "plot": "Draw figures from the results of runs.",

@@ -1,0 +1,117 @@
+"""A method on its material: what several checks need is measured once, when first asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from avbench.data import Clip, FloatArray
+from avbench.selftest import doubt, offsets
+from avbench.selftest.material import Material, backwards, cut, starts, unrelated
+from avbench.selftest.report import Finding
+from avbench.selftest.subject import Answer, Subject
+from avbench.selftest.sweep import Sweep, measure, read
+
+_CLIP_FRAMES = 61
+"""Frames of the clip that structural checks look at."""
+_FEW = 4
+"""Windows that the dearer checks ask about."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A method under test and the clips to test it on."""
+
+    subject: Subject
+    material: Material
+
+    @cached_property
+    def clip(self) -> Clip:
+        """The clip that structural checks look at."""
+        whole = self.material.clips[0]
+        return whole.window(0, min(_CLIP_FRAMES, len(whole)))
+
+    @cached_property
+    def few(self) -> list[Clip]:
+        """A few windows in sync, of different clips."""
+        return self.windows()[:_FEW]
+
+    def windows(self, *offsets: int) -> list[Clip]:
+        """Return a window of every clip, at the given offsets in turn; in sync where none."""
+        length, search = self.subject.length, self.subject.search
+        turns = offsets or (0,)
+        return [
+            cut(clip, place, length, turns[number % len(turns)])
+            for number, clip in enumerate(self.material.clips)
+            for place in starts(clip, length, search, 1)
+        ]
+
+    @cached_property
+    def sweep(self) -> Sweep:
+        """Answers at every offset, in long windows."""
+        return measure(self.subject, self.material.clips, self.subject.length)
+
+    @cached_property
+    def short_sweep(self) -> Sweep | None:
+        """The same in short windows, where it answers any."""
+        short = self.subject.short
+        return None if short is None else measure(self.subject, self.material.clips, short)
+
+    @cached_property
+    def unrelated_sweep(self) -> Sweep:
+        """The same where picture and sound come from different clips."""
+        return measure(self.subject, unrelated(self.material.clips), self.subject.length)
+
+    @cached_property
+    def spoilt(self) -> dict[str, list[Answer]]:
+        """Answers about silence, stills and noise."""
+        return doubt.degenerate_answers(self.subject, self.windows())
+
+    @property
+    def knows(self) -> bool:
+        """Whether the answers about speech can be told from guessing."""
+        return not self.material.missing and read(self.sweep).known
+
+    def failures(self) -> Finding:
+        """Count the questions of all sweeps that it failed on."""
+        sweeps = [self.sweep, self.short_sweep, self.unrelated_sweep]
+        return offsets.failures(*(sweep for sweep in sweeps if sweep is not None))
+
+    def edges(self) -> Finding:
+        """Judge the ends of the search range in windows that are short, where they show."""
+        return offsets.edges(self.short_sweep or self.sweep)
+
+    def longer(self) -> Finding:
+        """Judge whether more frames help."""
+        if self.short_sweep is None:
+            return Finding("longer", "not-applicable", "It answers windows of one length only.")
+        return offsets.longer(self.short_sweep, self.sweep)
+
+    def reversal(self) -> Finding:
+        """Play windows backwards and judge."""
+        reading = read(self.sweep)
+        if (unknown := offsets.unless_known("reversal", self.sweep, reading)) is not None:
+            return unknown
+        far = max(self.subject.search - 2, 1)
+        windows = self.windows(far, -far)
+        answers = [self.subject.ask(backwards(window)).offset for window in windows]
+        said = [np.nan if offset is None else offset - reading.bias for offset in answers]
+        true = [reading.sign * (far, -far)[number % 2] for number in range(len(windows))]
+        return offsets.reversal(np.array(said, np.float64), np.array(true, np.float64))
+
+    def confidence(self) -> Finding:
+        """Compare the confidences in speech with those in nonsense."""
+        length = self.subject.length
+        strangers = unrelated(self.material.clips)
+        mixed = Bench(replace(self.subject, length=length), Material(strangers, ""))
+        return doubt.confidence(
+            _confidences([self.subject.ask(window) for window in self.windows()]),
+            {kind: _confidences(said) for kind, said in self.spoilt.items()},
+            _confidences([self.subject.ask(window) for window in mixed.windows()]),
+        )
+
+
+def _confidences(answers: list[Answer]) -> FloatArray:
+    return np.array([answer.confidence for answer in answers], np.float64)

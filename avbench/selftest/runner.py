@@ -1,0 +1,206 @@
+"""Run every check on a method, causes before their effects."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+
+from avbench import methods
+from avbench.data import JSON, Clip
+from avbench.methods import Method
+from avbench.progress import track
+from avbench.selftest import (
+    doubt,
+    honesty,
+    interface,
+    locality,
+    material,
+    offsets,
+    stability,
+    storage,
+)
+from avbench.selftest.bench import Bench
+from avbench.selftest.report import Finding, Report
+from avbench.selftest.subject import Origin, Subject, explain
+
+log = logging.getLogger(__name__)
+
+SEARCH = 5
+"""Search range in frames of a method that does not tell its own."""
+
+
+class Check(NamedTuple):
+    """One check of the suite."""
+
+    name: str
+    find: Callable[[Bench], Finding]
+    speech: bool = False
+    """Whether it needs clips of speech."""
+    blocking: bool = False
+    """Whether nothing else can be judged where it fails."""
+
+
+SUITE: tuple[Check, ...] = (
+    Check("names", lambda b: interface.names(b.subject)),
+    Check("inputs", lambda b: stability.inputs(b.subject, b.clip)),
+    Check("predict", lambda b: interface.predict(b.subject, (b.few[0], b.clip)), blocking=True),
+    Check("embed", lambda b: interface.embed(b.subject, b.clip), blocking=True),
+    Check("compare", lambda b: interface.compare(b.subject, b.few[0]), blocking=True),
+    Check("search", lambda b: interface.search(b.subject, b.few[0])),
+    Check("shortest", lambda b: interface.shortest(b.subject, b.clip)),
+    Check("repeats", lambda b: stability.repeats(b.subject, b.few[0])),
+    Check("order", lambda b: stability.order(b.subject, b.few)),
+    Check("layout", lambda b: stability.layout(b.subject, b.few[0])),
+    Check("locality", lambda b: locality.locality(b.subject, b.clip)),
+    Check("field-of-view", lambda b: locality.field_of_view(b.subject, b.clip)),
+    Check("batches", lambda b: stability.batches(b.subject, b.material.clips[0], b.subject.length)),
+    Check("threads", lambda b: stability.threads(b.subject, b.few)),
+    Check("process", lambda b: stability.process(b.subject, b.few[0])),
+    Check("decoder", lambda b: storage.decoder(storage.read_back(b.subject))),
+    Check("stored", lambda b: storage.stored_answers(b.subject, b.few), speech=True),
+    Check("survives", lambda b: doubt.survives(b.spoilt)),
+    Check("not-a-number", lambda b: doubt.not_numbers(b.subject, b.few[0])),
+    Check("truth", lambda b: honesty.truth(b.subject, b.windows(2, -2))),
+    Check("key", lambda b: honesty.key(b.subject, b.few[0])),
+    Check("failures", Bench.failures),
+    Check("skill", lambda b: offsets.skill(b.sweep, b.material.drawn), speech=True),
+    Check("sign", lambda b: offsets.sign(b.sweep), speech=True),
+    Check("bias", lambda b: offsets.bias(b.sweep), speech=True),
+    Check("one-sided", lambda b: offsets.one_sided(b.sweep), speech=True),
+    Check("shift", lambda b: offsets.shift(b.sweep), speech=True),
+    Check("edges", Bench.edges, speech=True),
+    Check("longer", Bench.longer, speech=True),
+    Check("reversal", Bench.reversal, speech=True),
+    Check("unrelated", lambda b: honesty.unrelated(b.unrelated_sweep, b.subject.sees_truth)),
+    Check("confidence", Bench.confidence, speech=True),
+    Check(
+        "click-and-flash",
+        lambda b: doubt.click_and_flash(b.subject, b.clip.frames.shape[1:3], b.knows),
+    ),
+)
+"""All checks; where several fail, the first is the one to mend first."""
+
+
+def run(
+    method: str | Method,
+    *,
+    checkpoint: Path | None = None,
+    options: Mapping[str, JSON] | None = None,
+    clips: Iterable[Clip] | None = None,
+    progress: bool = False,
+) -> Report:
+    """Test whether a method keeps the contract that the benchmark relies on.
+
+    Parameters
+    ----------
+    method
+        Name of an installed method, or one that is ready to predict.
+    checkpoint, options
+        What the method is loaded with, or was loaded with: some checks load it again.
+    clips
+        Clips of speech with known constant offsets; drawn heads where None.
+    progress
+        Whether to show how far it is, on standard error.
+
+    Raises
+    ------
+    AvbenchError
+        If the method cannot be loaded, or the clips do not do.
+    """
+    started = perf_counter()
+    origin, made = _origin(method, checkpoint, dict(options or {}))
+    name = getattr(made, "name", origin.cls.__qualname__)
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("default")
+        ground = material.drawn_heads() if clips is None else material.given(clips)
+        subject = Subject(made, origin, _search(made, origin))
+        bench = Bench(interface.find_lengths(subject, ground.clips[0]), ground)
+        found = _findings(bench)
+        findings = list(track(found, f"testing {name}", len(SUITE), "check") if progress else found)
+    findings.append(_warnings([str(note.message) for note in noted]))
+    about: dict[str, JSON] = {
+        "class": f"{origin.cls.__module__}.{origin.cls.__qualname__}",
+        "checkpoint": None if checkpoint is None else checkpoint.name,
+        "options": dict(origin.options),
+        "material": ground.description,
+        "search": bench.subject.search,
+        "lengths": [bench.subject.length, bench.subject.short],
+        "seconds": round(perf_counter() - started, 1),
+    }
+    return Report(str(name), about, tuple(findings))
+
+
+def _origin(
+    method: str | Method, checkpoint: Path | None, options: dict[str, JSON]
+) -> tuple[Origin, Method]:
+    if not isinstance(method, str):
+        return Origin(type(method), checkpoint, options), method
+    origin = Origin(methods.load_class(method), checkpoint, options, method)
+    return origin, origin.load()
+
+
+def _search(method: Method, origin: Origin) -> int:
+    """Return the search range that a method has: its attribute, its option, or the usual one."""
+    value = getattr(method, "search", origin.options.get("search", SEARCH))
+    return int(value) if isinstance(value, (int, np.integer)) and value >= 1 else SEARCH
+
+
+def _findings(bench: Bench) -> Iterator[Finding]:
+    """Run the suite; what cannot be judged because of an earlier finding says so."""
+    blocked = ""
+    for check in SUITE:
+        if blocked:
+            yield Finding(check.name, "not-applicable", f"Not asked: mend {blocked} first.")
+            continue
+        if check.speech and bench.material.missing:
+            yield Finding(
+                check.name,
+                "not-applicable",
+                f"It needs clips of speech: {bench.material.missing}.",
+                remedy="install espeak-ng, or give clips with --shards",
+            )
+            continue
+        finding = _guarded(check, bench)
+        if check.name == "inputs" and finding.status == "fail":
+            bench = Bench(replace(bench.subject, copies=True), bench.material)
+        if check.blocking and finding.status == "fail":
+            blocked = check.name
+        yield finding
+
+
+def _guarded(check: Check, bench: Bench) -> Finding:
+    """Run one check; what the method raises where none of it was expected is a finding."""
+    try:
+        return check.find(bench)
+    except Exception as error:
+        log.debug("check %s broke off", check.name, exc_info=error)
+        return Finding(
+            check.name,
+            "fail",
+            f"The method raised in the middle of this check: {explain(error)}",
+            {},
+            "run it again with avbench's logger at DEBUG to see the traceback",
+            "an input of this check that the method did not expect.",
+        )
+
+
+def _warnings(messages: list[str]) -> Finding:
+    distinct = list(dict.fromkeys(" ".join(message.split())[:200] for message in messages))
+    measured: dict[str, JSON] = {"warnings": distinct}
+    if not distinct:
+        return Finding("warnings", "pass", "Nothing it called gave a warning.", measured)
+    return Finding(
+        "warnings",
+        "warn",
+        f"{len(distinct)} kinds of warnings were given meanwhile, first: {distinct[0]}",
+        measured,
+        "read them; silence those that are meant, where they arise",
+        "a library that will change, or a number that is no longer one.",
+    )

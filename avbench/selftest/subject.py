@@ -1,0 +1,154 @@
+"""The method under test, and the one way in which the checks talk to it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from avbench.data import JSON, Clip, Embeddings, FloatArray, Prediction
+from avbench.errors import AvbenchError
+from avbench.methods import EmbeddingMethod, Method
+from avbench.similarity import pick_offset
+
+ROW_FRAMES = 5
+"""Video frames that one row of an embedding sees."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a method was made, so that it can be made again."""
+
+    cls: type
+    checkpoint: Path | None = None
+    options: Mapping[str, JSON] = field(default_factory=dict)
+    name: str | None = None
+    """The name under which it is installed; None where it was handed over as an object."""
+
+    def load(self, **changes: JSON) -> Method:
+        """Make the method again, with other options where given."""
+        made = cast("Any", self.cls).load(self.checkpoint, **{**self.options, **changes})
+        return cast("Method", made)
+
+    @property
+    def importable(self) -> bool:
+        """Whether another process can import the class."""
+        return self.cls.__module__ != "__main__" and "<locals>" not in self.cls.__qualname__
+
+
+class Answer(NamedTuple):
+    """What a method said about one window."""
+
+    offset: int | None
+    """Frames; the median where the alignment varies; None where it failed."""
+    confidence: float = float("nan")
+    failure: str | None = None
+
+    @property
+    def key(self) -> tuple[int | None, bytes]:
+        """The answer as something to compare bit by bit."""
+        return self.offset, np.float64(self.confidence).tobytes()
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A method under test."""
+
+    method: Method
+    origin: Origin
+    search: int
+    """Largest candidate offset in frames."""
+    length: int = 40
+    """Window length in frames that the checks ask about."""
+    short: int | None = None
+    """A shorter length that the method also answers; None where there is none."""
+    copies: bool = False
+    """Hand over copies, because the method changes what it is given."""
+
+    @property
+    def embedding(self) -> EmbeddingMethod | None:
+        """The method where it compares embeddings, as the benchmark sees it; else None."""
+        return self.method if isinstance(self.method, EmbeddingMethod) else None
+
+    @property
+    def sees_truth(self) -> bool:
+        """Whether the method says that it is shown the truth."""
+        return bool(getattr(self.method, "sees_truth", False))
+
+    def seen(self, clip: Clip) -> Clip:
+        """Return a clip as this method is shown it."""
+        shown = clip if self.sees_truth else clip.without_truth()
+        if not self.copies:
+            return shown
+        return replace(shown, frames=shown.frames.copy(), audio=shown.audio.copy())
+
+    def predict(self, clip: Clip) -> Prediction:
+        """Let the method predict; whatever it raises comes through."""
+        return self.method.predict(self.seen(clip))
+
+    def ask(self, clip: Clip, *, with_truth: bool = False) -> Answer:
+        """Let the method predict, truth in plain sight or not; failures are answers too."""
+        try:
+            prediction = self.method.predict(clip) if with_truth else self.predict(clip)
+            return Answer(offset_of(prediction), float(prediction.confidence))
+        except Exception as error:
+            return Answer(None, failure=explain(error))
+
+    def embed(self, clip: Clip) -> Embeddings:
+        """Embed a clip.
+
+        Raises
+        ------
+        TypeError
+            If the method has no embeddings.
+        """
+        if self.embedding is None:
+            raise TypeError(f"{self.method.name} has no embeddings")
+        rows = self.embedding.embed(self.seen(clip))
+        return Embeddings(np.asarray(rows.video), np.asarray(rows.audio))
+
+    def compare(self, video: FloatArray, audio: FloatArray) -> FloatArray:
+        """Compare copies of windows; shape (B, N, D) each to (B, 2 * search + 1)."""
+        if self.embedding is None:
+            raise TypeError(f"{self.method.name} has no embeddings")
+        return np.asarray(self.embedding.compare(video.copy(), audio.copy()))
+
+
+def offset_of(prediction: Prediction) -> int:
+    """Return the constant offset of a prediction, or the median one where it varies."""
+    if prediction.offset is not None:
+        return prediction.offset
+    index = prediction.alignment.video_index
+    return int(np.median(index - np.arange(len(index))))
+
+
+def answers_of(scores: FloatArray) -> list[Answer]:
+    """Read answers off scores as the benchmark does; shape (B, 2 * search + 1)."""
+    chosen = [pick_offset(-row, len(row) // 2) for row in np.asarray(scores)]
+    return [Answer(offset, confidence) for offset, _, confidence in chosen]
+
+
+def explain(error: BaseException) -> str:
+    """Put an exception into one line; its type stands before what avbench did not word."""
+    text = " ".join(str(error).split())[:200]
+    return text if isinstance(error, AvbenchError) else f"{type(error).__name__}: {text}"
+
+
+def bytes_of(subject: Subject, clip: Clip) -> str:
+    """Hash everything that a method computes from a clip: embeddings, or its prediction."""
+    digest = hashlib.sha256()
+    if subject.embedding is not None:
+        for array in subject.embed(clip):
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    else:
+        prediction = subject.predict(clip)
+        digest.update(prediction.alignment.video_index.tobytes())
+        digest.update(np.float64(prediction.confidence).tobytes())
+        if prediction.scores is not None:
+            digest.update(np.ascontiguousarray(prediction.scores).tobytes())
+    return digest.hexdigest()
