@@ -15,9 +15,10 @@ from pathlib import Path
 
 from avbench.data import JSON
 from avbench.errors import DataError
+from avbench.leaderboard import arithmetic
+from avbench.leaderboard.reported import REPORTED, load
 
 MEASURED = "measured"
-REPORTED = ("paper", "third-party", "derived", "chance")
 KINDS = (MEASURED, *REPORTED)
 
 _PERCENT = ("accuracy@", "perceptual@", "rer@")
@@ -117,7 +118,7 @@ def read_reported(folder: Path) -> list[Row]:
     Returns
     -------
     list of Row
-        Ordered by file, then as in the file.
+        Ordered by file, then as in the file; ``suspect`` says what their arithmetic says.
 
     Raises
     ------
@@ -126,38 +127,44 @@ def read_reported(folder: Path) -> list[Row]:
     """
     rows: list[Row] = []
     for path in sorted((folder / "reported").glob("*.json")):
-        try:
-            content = json.loads(path.read_text("utf-8"))
-            shared = {"source": content["source"]} | content.get("common", {})
-            rows += [_reported(shared | row) for row in content["rows"]]
-        except (ValueError, TypeError, KeyError) as error:
-            raise DataError(
-                f"{path} is not a file of reported rows ({error!r}); "
-                "leaderboards/README.md says what one holds"
-            ) from error
-    return rows
+        content, fields = load(path)
+        rows += [_reported(content["source"], row) for row in fields]
+    return arithmetic.mark(rows)
 
 
-def _reported(fields: Mapping[str, JSON]) -> Row:
-    printed = fields["printed"]
-    bound = printed.startswith((">", "<"))
-    number = float(printed.lstrip("><"))
-    std = fields.get("std")
-    given: dict[str, JSON] = dict.fromkeys(Row.__dataclass_fields__, None)
-    given |= dict.fromkeys(("condition", "interval", "reference", "note", "suspect", "run"), "")
-    given |= {"drawn": False, "printed_name": "", "split": "", **fields}
-    given |= {
-        "value": None if bound else number,
-        "low": number if printed.startswith(">") else None,
-        "high": number if printed.startswith("<") else None,
-        "interval": "bound as printed" if bound else "",
-        "std": None if std is None else float(std),
-        "printed_std": std or "",
-        "ranked": fields["kind"] != "chance",
-    }
-    if fields["kind"] not in REPORTED:
-        raise ValueError(f"kind '{fields['kind']}' is none of {', '.join(REPORTED)}")
-    return Row(**given)
+def _reported(source: str, fields: Mapping[str, JSON]) -> Row:
+    printed, std = fields["printed"], fields.get("std")
+    sign, number = printed[0], float(printed.lstrip("<>"))
+    return Row(
+        kind=fields["kind"],
+        method=fields["method"],
+        dataset=fields["dataset"],
+        split=fields.get("split", ""),
+        protocol=fields["protocol"],
+        version=None,
+        window=fields.get("window"),
+        condition=fields.get("condition", ""),
+        metric=fields["metric"],
+        unit=fields["unit"],
+        value=None if sign in "<>" else number,
+        std=None if std is None else float(std),
+        repeats=fields.get("repeats"),
+        low=number if sign == ">" else None,
+        high=number if sign == "<" else None,
+        interval="bound, as printed" if sign in "<>" else "",
+        n=fields.get("n"),
+        n_failed=None,
+        reference=fields.get("reference", ""),
+        source=source,
+        verified=fields["verified"],
+        note=fields.get("note", ""),
+        suspect="",
+        run="",
+        printed=printed,
+        printed_std=std or "",
+        printed_name=fields.get("printed_name", ""),
+        ranked=fields["kind"] != "chance",
+    )
 
 
 def read_measured(folder: Path) -> list[Row]:
@@ -188,7 +195,7 @@ def read_measured(folder: Path) -> list[Row]:
             raise DataError(
                 f"{path.parent} holds damaged results ({error!r}); copy them from the run again"
             ) from error
-    return rows
+    return arithmetic.mark(rows)
 
 
 def _measured(score: Mapping[str, JSON], card: Mapping[str, JSON], name: str) -> Row:
