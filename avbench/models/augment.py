@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from avbench import features
+from avbench.models import spectra
 from avbench.models.trainset import Batch
 
 
@@ -42,21 +43,66 @@ class Augmentation:
     """Probability that some bands say nothing."""
 
 
+@dataclass(frozen=True)
+class FaceAugmentation:
+    """Changes as in SyncNet's training: volume, and what is usual for ImageNet.
+
+    Chung and Zisserman (2016, section 2.4) change the volume by 10 % and crop, flip and shift the
+    colours of pictures, one change per clip; only the first number is theirs.
+    """
+
+    volume: float = 0.1
+    """Plus or minus."""
+    crop: float = 0.12
+    """Largest share of a picture's side that is cut away."""
+    flip: float = 0.5
+    """Probability of mirroring."""
+    colour: float = 0.1
+    """Gain of each colour, plus or minus."""
+
+
+def apply_to_faces(batch: Batch, settings: FaceAugmentation, rng: np.random.Generator) -> Batch:
+    """Return a changed batch of whole pictures, (B, T, P, P, C), and windows of sound."""
+    count, frames, side, _, colours = batch.pictures.shape
+    scale = 1 - rng.uniform(0, settings.crop, count)
+    mirror = np.where(rng.random(count) < settings.flip, -1.0, 1.0)
+    theta = np.zeros((count, 2, 3), np.float32)
+    theta[:, 0, 0], theta[:, 1, 1] = scale * mirror, scale
+    theta[:, :, 2] = (rng.uniform(-1, 1, (2, count)) * (1 - scale)).T
+    grid = F.affine_grid(
+        torch.from_numpy(theta).repeat_interleave(frames, 0),
+        [count * frames, colours, side, side],
+        align_corners=False,
+    )
+    flat = batch.pictures.float().flatten(0, 1).movedim(-1, 1)
+    moved = F.grid_sample(flat, grid, padding_mode="border", align_corners=False).movedim(1, -1)
+    gain = 1 + rng.uniform(-settings.colour, settings.colour, (count, 1, 1, 1, colours))
+    shown = moved.reshape(batch.pictures.shape) * torch.from_numpy(gain.astype(np.float32))
+    volume = 1 + rng.uniform(-settings.volume, settings.volume, count)
+    sound = batch.sound.clone()
+    # Louder sound moves every log-mel band, but of the cepstra only the first: the log energy.
+    moving = slice(0, 1) if sound.shape[2] == spectra.NUM_CEPSTRA else slice(None)
+    sound[:, :, moving] += _column(2 * np.log(volume), 3)
+    return Batch(shown.clamp_(0, 255), sound)
+
+
 def apply(batch: Batch, settings: Augmentation, rng: np.random.Generator) -> Batch:
     """Return a changed batch, its pictures cut to what a network sees."""
     pictures = _move(batch.pictures, settings, rng)
     pictures = _light(pictures, settings, rng)
     pictures = _cover(pictures, settings, rng)
-    mels = _voice(batch.mels, settings, rng)
+    mels = _voice(batch.sound, settings, rng)
     mels = _noise(mels, settings, rng)
     return Batch(pictures, _drop_bands(mels, settings, rng))
 
 
 def centre(batch: Batch) -> Batch:
-    """Return the batch unchanged but for the margin of its pictures, which is cut away."""
+    """Return the batch unchanged but for the margin of mouth pictures, which is cut away."""
+    if batch.pictures.ndim == 5:
+        return batch
     margin = (features.MARGIN_PIXELS - features.MOUTH_PIXELS) // 2
     inside = slice(margin, margin + features.MOUTH_PIXELS)
-    return Batch(batch.pictures[..., inside, inside], batch.mels)
+    return Batch(batch.pictures[..., inside, inside], batch.sound)
 
 
 def _column(values: np.ndarray, axes: int) -> torch.Tensor:

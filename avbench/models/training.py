@@ -1,4 +1,4 @@
-"""The one training loop: batches, schedule, mixed precision, interruption and going on.
+"""The one training loop: batches, schedule, mixed precision, validation, and going on.
 
 Everything random is drawn from one NumPy generator whose state is saved with the weights, so a run
 that was stopped and went on ends as one that was not. With the same number of threads on the same
@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -22,11 +22,11 @@ from avbench import features
 from avbench.data import JSON
 from avbench.errors import UsageError
 from avbench.models import augment
-from avbench.models.augment import Augmentation
-from avbench.models.checkpoint import read_tensors, write_tensors
+from avbench.models.augment import Augmentation, FaceAugmentation
 from avbench.models.losses import cosine_matrix
+from avbench.models.state import TrainingState
 from avbench.models.trainset import Batch, TrainingSet
-from avbench.models.two_stream import TwoStream
+from avbench.models.two_stream import Network
 from avbench.progress import bar
 
 _SAVE_EVERY_S = 30.0
@@ -43,11 +43,18 @@ class Recipe:
     rows: int = 24
     """Aligned five-frame windows per clip."""
     warmup: float = 0.05
-    """Share of the steps in which the rate rises; it then falls to zero as a cosine."""
+    """Share of the steps in which the rate rises."""
+    schedule: Literal["cosine", "exponential"] = "cosine"
+    """How the rate falls after that: to zero, or by equal factors to ``last_rate``."""
+    last_rate: float = 0.01
+    """Factor on the rate at the end of an exponential schedule."""
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    momentum: float = 0.9
+    """Of SGD."""
     weight_decay: float = 1e-2
     bfloat16: bool = False
     """Compute convolutions in bfloat16, twice as fast where the CPU has instructions for it."""
-    augmentation: Augmentation | None = field(default_factory=Augmentation)
+    augmentation: Augmentation | FaceAugmentation | None = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
         if min(self.steps, self.clips, self.rows) < 1:
@@ -65,7 +72,10 @@ class Recipe:
         start = max(1, round(self.warmup * self.steps))
         if step < start:
             return (step + 1) / start
-        return 0.5 * (1 + math.cos(math.pi * (step - start) / max(1, self.steps - start)))
+        part = (step - start) / max(1, self.steps - start)
+        if self.schedule == "exponential":
+            return float(self.last_rate**part)
+        return 0.5 * (1 + math.cos(math.pi * part))
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,37 @@ class FitReport:
     complete: bool
     """Whether all clips fitted into memory."""
     recipe: Mapping[str, JSON]
+    checks: tuple[tuple[int, float], ...] = ()
+    """Steps done and loss on the validation clips; the weights are those of the least."""
+
+
+Log = Callable[[str, float, int], None]
+"""Takes the name of a number, the number, and the steps done."""
+
+
+@dataclass(frozen=True, eq=False)
+class Watch:
+    """What is looked at while a run goes on."""
+
+    validation: TrainingSet | None = None
+    """Clips that are not trained on: the run keeps the weights that do best on them."""
+    every: int = 200
+    """Steps between two looks at them."""
+    patience: int = 3
+    """Stop after this many looks without a gain."""
+    batches: int = 8
+    """Batches in a look, the same every time."""
+    log: Log | None = None
+    """Is told every loss."""
+    about: Mapping[str, JSON] = field(default_factory=dict)
+    """What else an unfinished run must agree in, and the report should name."""
+
+    def __post_init__(self) -> None:
+        if min(self.every, self.patience, self.batches) < 1:
+            raise UsageError(
+                f"got every {self.every}, patience {self.patience}, batches {self.batches}; "
+                "expected >= 1"
+            )
 
 
 _Network = TypeVar("_Network", bound=nn.Module)
@@ -106,12 +147,21 @@ def has_bfloat16() -> bool:
     return bool(probe and probe())
 
 
-def similarity_of(network: TwoStream, batch: Batch, recipe: Recipe) -> torch.Tensor:
+def rows_of(network: Network, batch: Batch, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
+    """Embed a batch: sound and pictures in full precision; shape (B, rows, D) each.
+
+    It is computed where the weights are. Only the CPU has been tried.
+    """
+    where = next(network.parameters()).device
+    with torch.autocast(where.type, torch.bfloat16, enabled=recipe.bfloat16):
+        sound = network.embed_audio(batch.sound.to(where))
+        pictures = network.embed_video(batch.pictures.to(where))
+    return sound.float(), pictures.float()
+
+
+def similarity_of(network: Network, batch: Batch, recipe: Recipe) -> torch.Tensor:
     """Embed a batch and return its cosines in full precision; shape (B, rows, rows)."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
-        sound = network.embed_audio(batch.mels)
-        pictures = network.embed_video(batch.pictures)
-    return cosine_matrix(sound.float(), pictures.float())
+    return cosine_matrix(*rows_of(network, batch, recipe))
 
 
 def optimise(
@@ -122,8 +172,9 @@ def optimise(
     recipe: Recipe,
     rng: np.random.Generator,
     state: Path | None = None,
+    watch: Watch | None = None,
 ) -> FitReport:
-    """Fit networks with AdamW.
+    """Fit networks to clips.
 
     Parameters
     ----------
@@ -142,16 +193,19 @@ def optimise(
     state
         Where to keep the state of an unfinished run, which is taken up again if it is there and
         removed at the end.
+    watch
+        Validation and logging; none where None.
 
     Raises
     ------
     UsageError
         If ``state`` belongs to a run with another recipe or other data.
     """
+    watch = watch or Watch()
     groups = [{"params": [*networks[k].parameters()], "peak": rates[k]} for k in networks]
-    optimiser = torch.optim.AdamW(groups, lr=0.0, weight_decay=recipe.weight_decay)
+    optimiser = _optimiser(groups, recipe)
     identity = {**asdict(recipe), "clips_seen": len(data), "frames": data.num_frames}
-    run = _Run(networks, optimiser, identity, rng)
+    run = TrainingState(networks, optimiser, {**identity, **watch.about}, rng)
     if state is not None and state.exists():
         run.restore(state)
     networks.train()
@@ -159,16 +213,8 @@ def optimise(
     progress = bar("training", total=recipe.steps, unit="step")
     progress.update(run.step)
     try:
-        while run.step < recipe.steps:
-            batch = data.draw(rng, recipe.clips, recipe.num_frames)
-            batch = _prepare(batch, recipe, rng)
-            for group in optimiser.param_groups:
-                group["lr"] = group["peak"] * recipe.rate(run.step)
-            loss = loss_of(batch, rng)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            run.losses.append(float(loss.detach()))
+        while run.step < recipe.steps and run.stale < watch.patience:
+            _step(run, loss_of, data, recipe, watch)
             progress.update()
             if run.step % 10 == 0:
                 progress.set_postfix(loss=f"{np.mean(run.losses[-50:]):.3f}", refresh=False)
@@ -178,21 +224,70 @@ def optimise(
     finally:
         progress.close()
         networks.eval()
+    if run.best:
+        networks.load_state_dict(run.best)
     if state is not None:
         state.unlink(missing_ok=True)
-    return _report(run, data, recipe, run.seconds + time.monotonic() - started)
+    report = _report(run, data, recipe, run.seconds + time.monotonic() - started)
+    return replace(report, recipe={**report.recipe, **watch.about})
+
+
+def _optimiser(groups: list[dict[str, Any]], recipe: Recipe) -> torch.optim.Optimizer:
+    groups = [group for group in groups if group["params"]]
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(
+            groups, lr=0.0, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+        )
+    return torch.optim.AdamW(groups, lr=0.0, weight_decay=recipe.weight_decay)
+
+
+def _step(
+    run: TrainingState, loss_of: LossOf, data: TrainingSet, recipe: Recipe, watch: Watch
+) -> None:
+    """Take one step, and look at the validation clips where it is time to."""
+    batch = _prepare(data.draw(run.rng, recipe.clips, recipe.num_frames), recipe, run.rng)
+    for group in run.optimiser.param_groups:
+        group["lr"] = group["peak"] * recipe.rate(run.step)
+    loss = loss_of(batch, run.rng)
+    run.optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    run.optimiser.step()
+    run.losses.append(float(loss.detach()))
+    if watch.log is not None:
+        watch.log("loss/train", run.losses[-1], run.step)
+    if watch.validation is not None and run.step % watch.every == 0:
+        run.check(_validate(run.networks, loss_of, watch.validation, watch.batches, recipe))
+        if watch.log is not None:
+            watch.log("loss/validation", run.checks[-1][1], run.step)
+
+
+def _validate(
+    networks: nn.ModuleDict, loss_of: LossOf, data: TrainingSet, batches: int, recipe: Recipe
+) -> float:
+    """Return the mean loss on the validation clips, unchanged; the same batches every time."""
+    rng = np.random.default_rng(0)
+    networks.eval()
+    with torch.no_grad():
+        losses = []
+        for _ in range(batches):
+            batch = data.draw(rng, recipe.clips, recipe.num_frames)
+            losses.append(float(loss_of(augment.centre(batch), rng)))
+    networks.train()
+    return float(np.mean(losses))
 
 
 def _prepare(batch: Batch, recipe: Recipe, rng: np.random.Generator) -> Batch:
     if recipe.augmentation is None:
         return augment.centre(batch)
+    if isinstance(recipe.augmentation, FaceAugmentation):
+        return augment.apply_to_faces(batch, recipe.augmentation, rng)
     return augment.apply(batch, recipe.augmentation, rng)
 
 
-def _report(run: _Run, data: TrainingSet, recipe: Recipe, seconds: float) -> FitReport:
+def _report(run: TrainingState, data: TrainingSet, recipe: Recipe, seconds: float) -> FitReport:
     tail = max(1, len(run.losses) // 20)
     return FitReport(
-        steps=recipe.steps,
+        steps=run.step,
         loss=float(np.mean(run.losses[-tail:])),
         first_loss=float(np.mean(run.losses[:tail])),
         seconds=seconds,
@@ -201,67 +296,5 @@ def _report(run: _Run, data: TrainingSet, recipe: Recipe, seconds: float) -> Fit
         skipped=data.skipped,
         complete=data.complete,
         recipe=asdict(recipe),
+        checks=tuple(run.checks),
     )
-
-
-class _Run:
-    """The part of a training run that must survive an interruption."""
-
-    def __init__(
-        self,
-        networks: nn.ModuleDict,
-        optimiser: torch.optim.Optimizer,
-        identity: Mapping[str, JSON],
-        rng: np.random.Generator,
-    ) -> None:
-        self.networks, self.optimiser, self.rng = networks, optimiser, rng
-        self.identity = identity
-        self.losses: list[float] = []
-        self.seconds = 0.0
-
-    @property
-    def step(self) -> int:
-        """Steps done."""
-        return len(self.losses)
-
-    def save(self, path: Path, seconds: float) -> None:
-        """Write weights, optimiser, generator and losses into one safetensors file."""
-        tensors = {f"network.{k}": v for k, v in self.networks.state_dict().items()}
-        for index, entry in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{index}.{k}": v for k, v in entry.items()}
-        info = {
-            "identity": self.identity,
-            "losses": self.losses,
-            "generator": self.rng.bit_generator.state,
-            "seconds": self.seconds + seconds,
-        }
-        write_tensors(path, tensors, info)
-
-    def restore(self, path: Path) -> None:
-        """Take up what `save` wrote."""
-        tensors, info = read_tensors(path)
-        if info["identity"] != _plain(self.identity):
-            raise UsageError(
-                f"{path} is an unfinished run with another recipe or other data; give the same "
-                "options as then, or delete the file to start again"
-            )
-        self.networks.load_state_dict(
-            {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
-        )
-        entries: dict[int, dict[str, torch.Tensor]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith("optimiser."):
-                _, index, key = name.split(".")
-                entries.setdefault(int(index), {})[key] = tensor
-        whole = self.optimiser.state_dict()
-        self.optimiser.load_state_dict({**whole, "state": entries})
-        self.rng.bit_generator.state = info["generator"]
-        self.losses = list(info["losses"])
-        self.seconds = float(info["seconds"])
-
-
-def _plain(value: JSON) -> JSON:
-    """Return a value as it reads after a trip through JSON."""
-    import json
-
-    return json.loads(json.dumps(value))

@@ -1,8 +1,8 @@
-"""Training clips in memory: small grey pictures and log-mel frames instead of video and sound."""
+"""Training clips in memory: what a network looks at, instead of video and sound."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +14,44 @@ from avbench.errors import DataError
 from avbench.timing import SAMPLES_PER_FRAME
 
 
+@dataclass(frozen=True)
+class Front:
+    """How the clips of one kind of network are kept."""
+
+    pictures: Callable[[UInt8Array], UInt8Array]
+    """From RGB face crops, shape (T, H, W, 3), to what is kept of them, shape (T, ...)."""
+    sound: Callable[[FloatArray], FloatArray]
+    """From mono sound to what is kept of it."""
+    axis: int
+    """Axis of time in the latter."""
+    window: tuple[int, int]
+    """Length of a five-frame window on that axis, and the step to the next."""
+    white: float
+    """Value of a white pixel in a batch."""
+
+
+def _mouths(frames: UInt8Array) -> UInt8Array:
+    return features.mouth_pictures(
+        frames, pixels=features.MARGIN_PIXELS, margin=features.MOUTH_MARGIN
+    )
+
+
+def _mels(audio: FloatArray) -> FloatArray:
+    return np.asarray(features.log_mel(audio).numpy().astype(np.float16))
+
+
+MOUTHS = Front(_mouths, _mels, 1, (features.WINDOW_MELS, features.MELS_PER_FRAME), 1.0)
+"""Grey pictures of the mouth region and some margin, (T, 64, 64), and log-mel frames in half
+precision, (40, 4 T - 2)."""
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingClip:
     """One clip with its sound moved into sync."""
 
     pictures: UInt8Array
-    """The mouth region and some margin, grey; shape (T, 64, 64)."""
-    mels: FloatArray
-    """Log-mel frames, half precision; shape (40, 4 T - 2)."""
+    """Shape (T, ...)."""
+    sound: FloatArray
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -29,10 +59,10 @@ class TrainingClip:
     @property
     def nbytes(self) -> int:
         """Memory of the arrays."""
-        return int(self.pictures.nbytes + self.mels.nbytes)
+        return int(self.pictures.nbytes + self.sound.nbytes)
 
     @classmethod
-    def of(cls, clip: Clip) -> TrainingClip | None:
+    def of(cls, clip: Clip, front: Front = MOUTHS) -> TrainingClip | None:
         """Reduce a clip; None where its truth is unknown, varies, or leaves less than a window."""
         offset = None if clip.alignment is None else clip.alignment.offset
         length = 0 if offset is None else len(clip) - abs(offset)
@@ -41,10 +71,7 @@ class TrainingClip:
         first_frame, first_sound = max(0, offset), max(0, -offset) * SAMPLES_PER_FRAME
         frames = clip.frames[first_frame : first_frame + length]
         sound = clip.audio[first_sound : first_sound + length * SAMPLES_PER_FRAME]
-        pictures = features.mouth_pictures(
-            frames, pixels=features.MARGIN_PIXELS, margin=features.MOUTH_MARGIN
-        )
-        return cls(pictures, features.log_mel(sound).numpy().astype(np.float16))
+        return cls(front.pictures(frames), front.sound(sound))
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,16 +79,25 @@ class Batch:
     """Aligned windows of several clips."""
 
     pictures: torch.Tensor
-    """Float in [0, 1]; shape (B, T, 64, 64), or (B, T, 48, 48) once augmented."""
-    mels: torch.Tensor
-    """Shape (B, 40, 4 T - 2)."""
+    """Mouths: in [0, 1], shape (B, T, 64, 64), or (B, T, 48, 48) once augmented. Whole pictures of
+    a network of published size: in [0, 255], shape (B, T, P, P, C)."""
+    sound: torch.Tensor
+    """Log-mel frames, shape (B, 40, 4 T - 2), or windows, shape (B, T - 4, R, 20)."""
 
 
 class TrainingSet:
     """Clips to draw batches from."""
 
-    def __init__(self, clips: list[TrainingClip], skipped: int = 0, *, complete: bool = True):
+    def __init__(
+        self,
+        clips: list[TrainingClip],
+        skipped: int = 0,
+        *,
+        complete: bool = True,
+        front: Front = MOUTHS,
+    ) -> None:
         self.clips = clips
+        self.front = front
         self.skipped = skipped
         """Clips left out: truth unknown or not constant, or too short."""
         self.complete = complete
@@ -81,7 +117,9 @@ class TrainingSet:
         return sum(clip.nbytes for clip in self.clips)
 
     @classmethod
-    def read(cls, clips: Iterable[Clip], *, min_frames: int, max_bytes: int) -> TrainingSet:
+    def read(
+        cls, clips: Iterable[Clip], *, min_frames: int, max_bytes: int, front: Front = MOUTHS
+    ) -> TrainingSet:
         """Reduce clips, in order, until they are through or ``max_bytes`` are full.
 
         Raises
@@ -92,12 +130,12 @@ class TrainingSet:
         kept: list[TrainingClip] = []
         skipped = used = 0
         for clip in clips:
-            reduced = TrainingClip.of(clip)
+            reduced = TrainingClip.of(clip, front)
             if reduced is None or len(reduced) < min_frames:
                 skipped += 1
                 continue
             if used + reduced.nbytes > max_bytes:
-                return cls(kept, skipped, complete=False)
+                return cls(kept, skipped, complete=False, front=front)
             kept.append(reduced)
             used += reduced.nbytes
         if not kept:
@@ -105,21 +143,23 @@ class TrainingSet:
                 f"none of {skipped} clips can be trained on: each is shorter than {min_frames} "
                 "frames, or has no constant offset; give a split with synced talking faces"
             )
-        return cls(kept, skipped)
+        return cls(kept, skipped, front=front)
 
     def draw(self, rng: np.random.Generator, count: int, num_frames: int) -> Batch:
         """Draw ``count`` different clips (as far as there are) and one stretch of each."""
         few = len(self.clips) < count
         chosen = rng.choice(len(self.clips), size=count, replace=few)
-        pictures, mels = [], []
+        pictures, sounds = [], []
+        size, step = self.front.window
         for index in chosen:
             clip = self.clips[index]
             start = int(rng.integers(len(clip) - num_frames + 1))
-            first = start * features.MELS_PER_FRAME
-            last = (start + num_frames - features.WINDOW) * features.MELS_PER_FRAME
+            last = (start + num_frames - features.WINDOW) * step
+            before = (slice(None),) * self.front.axis
             pictures.append(clip.pictures[start : start + num_frames])
-            mels.append(clip.mels[:, first : last + features.WINDOW_MELS])
+            sounds.append(clip.sound[(*before, slice(start * step, last + size))])
+        shown = torch.from_numpy(np.stack(pictures)).float()
         return Batch(
-            pictures=torch.from_numpy(np.stack(pictures)).float().div_(255),
-            mels=torch.from_numpy(np.stack(mels)).float(),
+            pictures=shown if self.front.white == 255 else shown.div_(255 / self.front.white),
+            sound=torch.from_numpy(np.stack(sounds)).float(),
         )

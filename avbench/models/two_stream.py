@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from avbench import features
 from avbench.data import JSON, Embeddings, FloatArray, UInt8Array
 from avbench.errors import DataError
+from avbench.models.trainset import MOUTHS, Front
 
 if TYPE_CHECKING:
     from avbench.models.architectures import Config
@@ -59,6 +60,11 @@ class Network(nn.Module):
     """Length of a window on that axis, and the step to the next."""
     config: Config
 
+    @property
+    def front(self) -> Front:
+        """How clips are kept to train it."""
+        raise NotImplementedError
+
     def describe(self) -> dict[str, JSON]:
         """Return the settings of the features that it was made for."""
         raise NotImplementedError
@@ -95,6 +101,11 @@ class TwoStream(Network):
         self.config = config
         self.video = _video_stream(config.video, config.dim)
         self.audio = _audio_stream(config.audio, config.dim)
+
+    @property
+    def front(self) -> Front:
+        """How clips are kept to train it."""
+        return MOUTHS
 
     def describe(self) -> dict[str, JSON]:
         """Return the settings of the features that the network was made for."""

@@ -7,6 +7,7 @@ by window: run over a whole clip it would see 35 feature frames, not 20.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from avbench import features
 from avbench.data import JSON, FloatArray, UInt8Array
 from avbench.models import spectra
 from avbench.models.architectures import Config, Layer, PaperConfig
+from avbench.models.trainset import Front
 from avbench.models.two_stream import Network, TwoStream
 
 
@@ -42,6 +44,18 @@ class PaperTwoStream(Network):
         self.video_head = _head(config.video[-1].filters, config.head)
         self.audio = _trunk(config.audio, 1, nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d)
         self.audio_head = _head(config.audio[-1].filters, config.head)
+
+    @property
+    def front(self) -> Front:
+        """How clips are kept to train it."""
+        config = self.config
+        return Front(
+            partial(face_pictures, config=config),
+            partial(spectra.sound_windows, kind=config.sound, local=config.local),
+            self.sound_axis,
+            self.sound_window,
+            255.0,
+        )
 
     def describe(self) -> dict[str, JSON]:
         """Return the settings of the features that the network was made for."""

@@ -112,10 +112,10 @@ def test_the_rate_rises_then_falls_to_zero():
 def test_sound_is_moved_into_sync(offset):
     clip = TrainingClip.of(blinking("clip", offset=offset))
     assert len(clip) == 40 - abs(offset)
-    assert clip.mels.shape == (40, 4 * len(clip) - 2)
+    assert clip.sound.shape == (40, 4 * len(clip) - 2)
     bright = clip.pictures.mean(axis=(1, 2)).astype(float)
     loud = np.array(
-        [clip.mels[:, 4 * t : 4 * t + 2].astype(float).mean() for t in range(len(clip))]
+        [clip.sound[:, 4 * t : 4 * t + 2].astype(float).mean() for t in range(len(clip))]
     )
     assert np.corrcoef(np.log(bright + 5), loud)[0, 1] > 0.8
 
@@ -146,8 +146,8 @@ def test_reading_stops_when_memory_is_full():
 def test_a_batch_keeps_picture_and_sound_together(data):
     batch = data.draw(np.random.default_rng(0), 6, 20)
     assert batch.pictures.shape == (6, 20, 64, 64)
-    assert batch.mels.shape == (6, 40, 78)
-    for pictures, mels in zip(batch.pictures, batch.mels, strict=True):
+    assert batch.sound.shape == (6, 40, 78)
+    for pictures, mels in zip(batch.pictures, batch.sound, strict=True):
         bright = pictures.mean(dim=(1, 2)).numpy()
         loud = [mels[:, 4 * t : 4 * t + 2].mean().item() for t in range(19)]
         assert np.corrcoef(np.log(bright[:19] + 0.02), loud)[0, 1] > 0.8
@@ -164,8 +164,8 @@ def test_augmented_pictures_are_pictures():
     changed = augment.apply(batch_of(), augment.Augmentation(), np.random.default_rng(0))
     assert changed.pictures.shape == (8, 8, 48, 48)
     assert 0 <= changed.pictures.min() <= changed.pictures.max() <= 1
-    assert changed.mels.shape == (8, 40, 30)
-    assert changed.mels.isfinite().all()
+    assert changed.sound.shape == (8, 40, 30)
+    assert changed.sound.isfinite().all()
 
 
 STILL = augment.Augmentation(
@@ -182,23 +182,23 @@ def test_no_change_is_the_plain_centre():
         (changed.pictures - plain.pictures.flip(-1)).abs().amax(dim=(1, 2, 3)),
     )
     assert same_or_mirrored.max() < 2e-3
-    assert torch.allclose(changed.mels, plain.mels, atol=1e-3)
+    assert torch.allclose(changed.sound, plain.sound, atol=1e-3)
 
 
 @pytest.mark.parametrize("db", [3.0, 20.0])
 def test_noise_has_the_level_it_is_asked_for(db):
     batch = batch_of(count=64)
     noisy = augment.apply(batch, replace(STILL, snr_db=(db, db)), np.random.default_rng(0))
-    added = (noisy.mels.exp() - batch.mels.exp()).mean() / batch.mels.exp().mean()
+    added = (noisy.sound.exp() - batch.sound.exp()).mean() / batch.sound.exp().mean()
     assert 10 * np.log10(1 / added.item()) == pytest.approx(db, abs=0.5)
 
 
 def test_a_longer_vocal_tract_moves_bands_up_or_down():
     batch = batch_of()
-    batch.mels.fill_(-4)
-    batch.mels[:, 20] = 4
+    batch.sound.fill_(-4)
+    batch.sound[:, 20] = 4
     warped = augment.apply(batch, replace(STILL, warp=(0.8, 0.8)), np.random.default_rng(0))
-    assert warped.mels.mean(dim=(0, 2)).argmax() == 25
+    assert warped.sound.mean(dim=(0, 2)).argmax() == 25
 
 
 def test_features_and_training_agree_on_the_picture():
