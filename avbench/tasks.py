@@ -170,8 +170,9 @@ class OffsetTask:
         own = _own_offset(clip)
         if own is None:
             return []
+        centred = self.rules.truth == "centre"
         return [
-            self._question(clip.key, length, repeat, window, starts, own)
+            self._question(clip.key, length, repeat, window, starts, own, centred)
             for length in self.lengths
             if (starts := self.starts(len(clip), length, own))
             for repeat in range(self.repeats)
@@ -192,11 +193,18 @@ class OffsetTask:
         ]
 
     def _question(
-        self, key: str, length: int, repeat: int, window: int, starts: range, own: int
+        self,
+        key: str,
+        length: int,
+        repeat: int,
+        window: int,
+        starts: range,
+        own: int,
+        centred: bool,
     ) -> Question:
         rng = rng_for(self.seed, self.name, key, length, repeat, window)
         drawn = draw_offset(rng, self.search)
-        offset = drawn if self.rules.truth == "uniform" else 0
+        offset = 0 if centred else drawn
         start = starts[window if self.windows_per_clip is None else int(rng.integers(len(starts)))]
         return Question(key, length, repeat, window, start, offset - own, offset)
 

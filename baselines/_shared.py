@@ -22,7 +22,7 @@ from avbench.similarity import pick_offset, similarity_matrix
 
 SEARCH = 5
 """Largest candidate offset in frames, as in Kim et al."""
-BATCH = 64
+BATCH = 128
 """Windows that a classifier reads at once."""
 CACHE_MIB = 3072
 """Bound on the memory of training clips: about 700 kB each for six seconds."""
