@@ -6,9 +6,10 @@ WORKERS ?= $(shell nproc)
 DEMO ?= demo
 DEMO_VIDEOS ?= 100
 DEMO_REPEATS ?= 10
+TOOLS = chromium chromium-driver texlive-latex-recommended texlive-fonts-recommended
 OPENCV = $(shell grep '^opencv-python-headless' constraints.txt)
 
-.PHONY: help demo test check format lint types layers tests install clean
+.PHONY: help demo test check format lint types layers tests install tools clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -45,6 +46,10 @@ layers: install
 	$(BIN)/lint-imports
 tests: install
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+tools: ## Install the browser and LaTeX that some tests drive (Debian, as root)
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(TOOLS)
 
 clean: ## Remove what the demo wrote
 	rm -rf $(DEMO)
