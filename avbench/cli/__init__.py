@@ -28,6 +28,7 @@ COMMANDS = {
     "run": "Measure methods on a shard set.",
     "lse": "Measure the lip-sync error (LSE-D, LSE-C) of a shard set.",
     "table": "Write the table of a finished run: text, Markdown, LaTeX, CSV, Parquet.",
+    "leaderboard": "Show, check and publish reported and measured numbers.",
     "plot": "Draw figures from the results of runs.",
 }
 """Subcommand name -> one line for the overview; the module is the name with underscores."""

@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avbench.data import JSON
-from avbench.errors import DataError
+from avbench.errors import DataError, UnknownName
 from avbench.leaderboard import arithmetic
 from avbench.leaderboard.reported import REPORTED, load
+from avbench.metrics.catalogue import lookup
 
 MEASURED = "measured"
 KINDS = (MEASURED, *REPORTED)
 
-_PERCENT = ("accuracy@", "perceptual@", "rer@")
-_UNITS = {"auroc": "fraction", "aurc": "fraction"}
-_ENDINGS = {"_error": "frames", "_ms": "ms", "_db": "dB", "_correlation": "fraction"}
+_PLAIN = ("auroc", "aurc", "pairwise_accuracy", "perceptual_score")
+"""Fractions that are not shown as percentages; correlations are neither."""
 
 
 @dataclass(frozen=True)
@@ -247,14 +247,14 @@ def _run_id(score: Mapping[str, JSON], card: Mapping[str, JSON]) -> str:
 
 
 def unit_of(metric: str) -> str:
-    """Return the unit that a metric of avbench is shown in.
+    """Return the unit that a metric of avbench has in a `Row`.
 
     >>> unit_of("accuracy@1"), unit_of("mean_absolute_error"), unit_of("auroc")
     ('percent', 'frames', 'fraction')
     """
-    if metric.startswith(_PERCENT):
-        return "percent"
-    for ending, unit in _ENDINGS.items():
-        if metric.endswith(ending):
-            return unit
-    return _UNITS.get(metric, "")
+    try:
+        unit = lookup(metric).unit
+    except UnknownName:
+        return ""
+    plain = metric in _PLAIN or metric.endswith("_correlation")
+    return "percent" if unit == "fraction" and not plain else unit
