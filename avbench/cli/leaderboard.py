@@ -153,17 +153,7 @@ def _ranked(folder: Path, rows: list[Row]) -> tuple[list[Row], list[int | None],
     kept = [row for row in rows if row.kind != "chance"] or rows
     shown.check_comparable(kept)
     paired = shown.paired_ranks(folder, kept)
-    found = shown.ranks(kept, paired)
-    if paired:
-        how = "Ranks are shared where a paired comparison does not tell methods apart."
-    elif all(row.low is not None for row in kept):
-        how = "Ranks are shared where 95 % intervals meet."
-    else:
-        how = (
-            "Ranked by the numbers alone, for the source gives no intervals: neighbours may not "
-            "differ."
-        )
-    return kept, found, how
+    return kept, shown.ranks(kept, paired), shown.how_ranked(kept, paired)
 
 
 def _render(

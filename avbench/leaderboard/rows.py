@@ -77,6 +77,8 @@ class Row:
     """Whether the faces are drawn, not filmed."""
     ranked: bool = True
     """False for what only frames a table: chance, and methods that are shown the truth."""
+    questions: str = ""
+    """Start of the hash of all that a measured row's run asked; empty where not known."""
 
 
 def comparable(a: Row, b: Row) -> str:
@@ -100,11 +102,15 @@ def comparable(a: Row, b: Row) -> str:
         mine, other = getattr(a, name), getattr(b, name)
         if mine != other:
             return f"the {name} differs: {_said(mine)} and {_said(other)}"
+    if a.questions != b.questions:
+        return f"the runs {a.run} and {b.run} asked different questions"
     return ""
 
 
 def _said(value: object) -> str:
-    return "none" if value in (None, "") else f"'{value}'"
+    if value in (None, ""):
+        return "none"
+    return str(value) if isinstance(value, int) else f"'{value}'"
 
 
 def read_reported(folder: Path) -> list[Row]:
@@ -235,6 +241,7 @@ def _measured(score: Mapping[str, JSON], card: Mapping[str, JSON], name: str) ->
         run=_run_id(score, card),
         drawn=bool(card.get("synthetic")),
         ranked=not method.get("sees_truth") and score["method"] != "constant",
+        questions=str(card.get("questions_sha256") or "")[:12],
     )
 
 

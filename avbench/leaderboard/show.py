@@ -20,6 +20,7 @@ from avbench.errors import DataError, UnknownName, UsageError
 from avbench.labels import label
 from avbench.leaderboard.rows import MEASURED, Row, comparable, read_measured, read_reported
 from avbench.leaderboard.spans import span_of
+from avbench.statistics.clusters import wilson
 from avbench.tables.model import Block, Cell, Table
 
 if TYPE_CHECKING:
@@ -155,12 +156,14 @@ def _table(family: Sequence[Row], beside: str) -> Table:
 
 
 def _title(metric: str, family: Sequence[Row]) -> str:
-    units = {row.unit for row in family if row.metric == metric}
-    title = label(metric).title
-    unit = "%" if units == {"percent"} else units.pop()
-    if "(" in title or unit in ("", "distance"):
-        return title
-    return f"{title} ({unit})"
+    """Name a metric with the unit that these rows have, which need not be avbench's own."""
+    unit = next(row.unit for row in family if row.metric == metric)
+    name = label(metric).title
+    if not name.endswith(")") and "(%)" in name:
+        return name
+    name = name.rpartition(" (")[0] if name.endswith(")") else name
+    shown = {"percent": "%", "distance": ""}.get(unit, unit)
+    return f"{name} ({shown})" if shown else name
 
 
 def _caption(family: Sequence[Row]) -> str:
@@ -236,9 +239,9 @@ def ranks(rows: Sequence[Row], paired: Mapping[str, int] | None = None) -> list[
     Returns
     -------
     list of int or None
-        One more than the number of rows that are surely better: those whose interval, or whose
-        rounded number, lies wholly on the better side. None for what only frames a table, for
-        what cannot be right and for what has no number.
+        One more than the number of rows that are surely better: those whose 95 % interval, or
+        whose rounded number where there is none, lies wholly on the better side. None for what
+        only frames a table, for what cannot be right and for what has no number.
 
     Raises
     ------
@@ -266,10 +269,40 @@ def ranks(rows: Sequence[Row], paired: Mapping[str, int] | None = None) -> list[
 def _range(row: Row) -> tuple[float, float] | None:
     if not row.ranked or row.suspect:
         return None
+    interval = interval_of(row)
+    span = span_of(row)
+    return interval or (None if span is None else (span.low, span.high))
+
+
+def interval_of(row: Row) -> tuple[float, float] | None:
+    """Return a row's 95 % interval: its own, or for a reported share what its clips allow.
+
+    Repeats ask the same clips again, so that a share of n questions in r repeats counts as one
+    of n / r (Wilson's interval); None where the number of clips is not known.
+    """
     if row.low is not None and row.high is not None:
         return row.low, row.high
-    span = span_of(row)
-    return None if span is None else (span.low, span.high)
+    share = row.unit == "percent" and row.metric.startswith(("accuracy@", "perceptual@"))
+    if row.kind == MEASURED or not share or row.n is None or row.value is None:
+        return None
+    clips = row.n // (row.repeats or 1)
+    low, high = wilson(round(row.value / 100 * clips), clips)
+    return 100 * low, 100 * high
+
+
+def how_ranked(rows: Sequence[Row], paired: Mapping[str, int] | None) -> str:
+    """Say in a sentence what ranks rest on."""
+    if paired:
+        return "Ranks are shared where a paired comparison does not tell methods apart."
+    kept = [row for row in rows if row.ranked and not row.suspect]
+    if any(interval_of(row) is None for row in kept):
+        return "Ranked by the numbers alone, without intervals: neighbours may not differ."
+    if all(row.low is not None for row in kept):
+        return "Ranks are shared where 95 % intervals meet."
+    return (
+        "Ranks are shared where 95 % intervals meet; the source prints none, so they are "
+        "Wilson's for its number of clips."
+    )
 
 
 def paired_ranks(folder: Path, rows: Sequence[Row]) -> dict[str, int] | None:
