@@ -24,7 +24,7 @@ from avbench import progress, shards
 from avbench.data import JSON
 from avbench.errors import UsageError
 
-from . import card, ledger, pack, sync, units
+from . import card, ledger, pack, splits, sync, units
 from .engine import Engine, Job, open_engine
 from .facetracks import process_video
 from .guard import Function
@@ -128,7 +128,8 @@ class _Builder:
         self.settings = options.facetrack_settings()
         self.sync = options.sync_settings()
         self.distortion = options.distortion()
-        self.shares = pack.parse_split(options.split)
+        self.listed = options.split_list()
+        self.shares = {} if self.listed else splits.parse_split(options.split)
         self.process = process
         self.skipped: Counter[str] = Counter()
         """Files in the sources that are no videos by their name, by reason."""
@@ -194,8 +195,24 @@ class _Builder:
             elif twin is not source:
                 reason = f"the same bytes as {twin.root}/{twin.relative}"
                 video.close("rejected", "discover", reason, 0)
+            elif self.listed and (objection := self.listed.objection(source)):
+                if self.listed.find(source) is None:
+                    self.skipped[objection] += 1
+                    continue
+                video.close("rejected", "discover", objection, 0)
             videos.append(video)
         return videos
+
+    def _split_of(self, source: Source) -> str:
+        if self.listed:
+            row = self.listed.find(source)
+            return row.split if row else ""
+        group = self.options.group_of(source)
+        return splits.split_of(self.options.seed, group, self.shares)
+
+    def _speaker_of(self, source: Source) -> str:
+        row = self.listed.find(source) if self.listed else None
+        return row.speaker if row else ""
 
     def _facetrack_folder(self, video: _Video) -> Path:
         source, settings = video.source, self.settings.as_json()
@@ -230,9 +247,7 @@ class _Builder:
             video.frames = {reason: count for reason, count in frames.items() if count}
             video.tracks = sorted(report["tracks"], key=lambda track: str(track["key"]))
             video.row = replace(video.row, frames=report["num_frames"])
-            video.split = pack.split_of(
-                self.options.seed, self.options.group_of(video.source), self.shares
-            )
+            video.split = self._split_of(video.source)
             if not video.tracks:
                 video.settle()
 
@@ -369,6 +384,7 @@ class _Builder:
                     "sha256": video.source.sha256,
                 },
                 sync=video.scores.get(key, {"note": "not scored"}),
+                speaker=self._speaker_of(video.source),
             )
             for video in videos
             for key in video.keys

@@ -110,6 +110,8 @@ def _head(
 
 
 def _how_split(split: Mapping[str, JSON]) -> str:
+    if split["by"] == "list":
+        return f"As the list {split['shares']} says (SHA-256 {split['sha256']})."
     if "/" not in split["shares"]:
         return f"Everything was put into {split['shares']} by request."
     return (

@@ -16,7 +16,8 @@ from avbench.timing import FPS
 
 from .engine import EngineSettings
 from .facetracks import FacetrackSettings
-from .pack import Distortion, GroupBy, Kind
+from .pack import Distortion, Kind
+from .splits import GroupBy, SplitList, read_list
 from .sync import Mode, SyncSettings
 from .units import Source, slug
 
@@ -29,6 +30,7 @@ class BuildOptions:
 
     dataset: str = "faces"
     split: str = "80/10/10"
+    """Shares, the name of one split, or a list of files (``.csv``)."""
     split_by: GroupBy = "video"
     """What stays together in one split."""
     seed: int = 0
@@ -82,6 +84,10 @@ class BuildOptions:
         """Return where and how units run."""
         return EngineSettings(self.engine, self.workers, self.ray_address, self.time_limit)
 
+    def split_list(self) -> SplitList | None:
+        """Return the list of files with their splits; None where they are drawn."""
+        return read_list(Path(self.split)) if self.split.endswith(".csv") else None
+
     def group_of(self, source: Source) -> str:
         """Return the name of what stays together in one split."""
         if self.split_by == "video":
@@ -96,7 +102,7 @@ class BuildOptions:
             "decoder": media.decoder_versions(),
             "fps": FPS,
             "facetracks": self.facetrack_settings().as_json(),
-            "split": {"shares": self.split, "by": self.split_by, "seed": self.seed},
+            "split": self._split_recipe(),
             "distortion": {"kind": self.distort, "seed": self.seed},
             "sync": {"mode": self.sync},
             "shard": {"clips": self.shard_clips, "mb": self.shard_mb},
@@ -109,6 +115,11 @@ class BuildOptions:
             recipe["sync"]["min_confidence"] = self.min_confidence
             recipe["sync"]["max_offset"] = self.max_sync_offset
         return recipe
+
+    def _split_recipe(self) -> dict[str, JSON]:
+        if listed := self.split_list():
+            return {"shares": listed.name, "by": "list", "sha256": listed.sha256}
+        return {"shares": self.split, "by": self.split_by, "seed": self.seed}
 
 
 def override(settings: T, values: Mapping[str, str], prefix: str = "") -> T:

@@ -10,7 +10,6 @@ the sound from elsewhere: the picture keeps its bytes, and no sample is invented
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -27,16 +26,15 @@ from avbench.errors import UnknownName, UsageError
 from avbench.shards import MANIFEST, Sample, ShardInfo, ShardWriter, write_atomic, write_json
 from avbench.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, describe_offset, offset_to_ms
 
+from .splits import SPLITS
 from .units import clean, digest_of, publish, staging
 
 PACK_VERSION = 1
 """Bumped when the same facetracks and settings would give other bytes."""
-SPLITS = ("train", "val", "test")
 MIN_FRAMES = 25
 """A clip is never cut below this many frames to make room for an offset."""
 
 Kind = Literal["none", "global", "drop-duplicate"]
-GroupBy = Literal["video", "folder"]
 
 
 @dataclass(frozen=True)
@@ -68,42 +66,6 @@ class Cut(NamedTuple):
     alignment: Alignment
     detail: dict[str, JSON]
     """The fault in numbers."""
-
-
-def parse_split(text: str) -> dict[str, float]:
-    """Read ``80/10/10`` (train/val/test in percent) or the name of one split for everything.
-
-    >>> parse_split("80/10/10")
-    {'train': 0.8, 'val': 0.1, 'test': 0.1}
-    >>> parse_split("test")
-    {'test': 1.0}
-    """
-    if text in SPLITS:
-        return {text: 1.0}
-    try:
-        shares = [float(part) for part in text.split("/")]
-    except ValueError:
-        shares = []
-    if len(shares) != len(SPLITS) or min(shares) < 0 or abs(sum(shares) - 100) > 1e-6:
-        raise UsageError(
-            f"got --split '{text}', expected train/val/test in percent that sum to 100, such as "
-            f"80/10/10, or one of {', '.join(SPLITS)}"
-        )
-    return {name: share / 100 for name, share in zip(SPLITS, shares, strict=True) if share}
-
-
-def split_of(seed: int, group: str, shares: Mapping[str, float]) -> str:
-    """Choose the split of a group of clips that must stay together, from (seed, group) alone.
-
-    Adding or removing other groups never moves it; the shares hold on average only.
-    """
-    digest = hashlib.sha256(f"split\x1f{seed}\x1f{group}".encode()).digest()
-    point, edge = int.from_bytes(digest[:8], "big") / 2**64, 0.0
-    for name, share in shares.items():
-        edge += share
-        if point < edge:
-            return name
-    return list(shares)[-1]
 
 
 def cut_clip(
@@ -226,6 +188,8 @@ class Packed:
     """Where it came from: source, path, sha256."""
     sync: Mapping[str, JSON]
     """What the sync step measured and decided."""
+    speaker: str = ""
+    """Who speaks, where a split list says so."""
 
 
 def prepared_folder(work: Path, video_id: str, *parts: JSON) -> Path:
@@ -287,6 +251,7 @@ def load(clip: Packed, dataset: str) -> tuple[Sample, dict[str, JSON]]:
         "fps": FPS,
         "sample_rate": SAMPLE_RATE,
         **truth,
+        **({"speaker": clip.speaker} if clip.speaker else {}),
         "sync": dict(clip.sync),
         "source": dict(clip.source),
         "facetrack": clean(track),

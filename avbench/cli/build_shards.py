@@ -31,9 +31,10 @@ def _settings(
     "--split",
     default="80/10/10",
     show_default=True,
-    help="Percent for train/val/test, or the name of one of them for everything. Whole sources "
-    "are drawn by a hash of their name and the seed, so the shares hold on average and a source "
-    "never moves when others come or go.",
+    help="Percent for train/val/test, or the name of one of them for everything, or a CSV with the "
+    "columns file and split (and, where wanted, speaker and sha256). Whole sources are drawn by a "
+    "hash of their name and the seed, so the shares hold on average and a source never moves when "
+    "others come or go; of a CSV, files that are not in it stay out.",
 )
 @click.option(
     "--split-by",
@@ -156,6 +157,7 @@ def command(
       avbench build-shards videos/ --out shards --sync filter --min-confidence 0.2
       avbench build-shards videos/ --out faulty --distort global --max-offset 20
       avbench build-shards videos/ --out shards --set min_face=64 --plan
+      avbench build-shards corpus/ --out shards --split speakers.csv
 
     \b
     Read the result:

@@ -14,7 +14,8 @@ from avbench import media
 from avbench.errors import UnknownName, UsageError
 from avbench.shards import decode_sample
 from pipelines import pack, units
-from pipelines.pack import Distortion, Packed, cut_clip, parse_split, split_of
+from pipelines.pack import Distortion, Packed, cut_clip
+from pipelines.splits import parse_split, split_of
 
 FRAMES, CONTEXT, START = 60, 25, 100
 
