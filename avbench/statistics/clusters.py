@@ -64,6 +64,11 @@ class Totals:
         return len(self.sums)
 
     @property
+    def within(self) -> FloatArray:
+        """Mean within each cluster, NaN where it holds no value; shape (G, M)."""
+        return _ratio(self.sums, self.counts)
+
+    @property
     def means(self) -> FloatArray:
         """Mean over all values, NaN where there are none; shape (M,)."""
         return _ratio(self.sums.sum(axis=0), self.counts.sum(axis=0))
@@ -97,22 +102,42 @@ def totals(values: ArrayLike, clusters: ArrayLike, items: ArrayLike | None = Non
     ValueError
         If nothing was given, or an item lies in two clusters.
     """
+    names = np.asarray(clusters)
+    _, codes = np.unique(names, return_inverse=True)
+    of = None if items is None else np.unique(np.asarray(items), return_inverse=True)[1]
+    return coded_totals(values, codes, int(codes.max(initial=-1)) + 1, of)
+
+
+def coded_totals(
+    values: ArrayLike, codes: IntArray, size: int, items: IntArray | None = None
+) -> Totals:
+    """Sum values within clusters that are numbered already; see `totals`.
+
+    Parameters
+    ----------
+    values
+        Shape (n,) or (n, M).
+    codes
+        Number of the cluster of each question, below ``size``; shape (n,).
+    size
+        Clusters, those without a question included.
+    items
+        Number of the item of each question; shape (n,).
+    """
     table: FloatArray = np.asarray(values, dtype=np.float64)
     table = table[:, None] if table.ndim == 1 else table
-    _, codes = np.unique(np.asarray(clusters), return_inverse=True)
     if table.ndim != 2 or len(table) == 0 or len(table) != len(codes):
         raise ValueError(f"got {len(codes)} clusters for values of shape {np.shape(values)}")
     if items is not None:
-        _, first, of = np.unique(np.asarray(items), return_index=True, return_inverse=True)
+        _, first, of = np.unique(items, return_index=True, return_inverse=True)
         if np.any(codes != codes[first][of]):
             raise ValueError("got an item that lies in two clusters")
-        sums, counts = _sum_by(of, table)
-        table, codes = _ratio(sums, counts), codes[first]
-    return Totals(*_sum_by(codes, table))
+        table, codes = _ratio(*_sum_by(of, len(first), table)), codes[first]
+    return Totals(*_sum_by(codes, size, table))
 
 
-def _sum_by(codes: IntArray, table: FloatArray) -> tuple[FloatArray, FloatArray]:
-    size, width = int(codes.max()) + 1, table.shape[1]
+def _sum_by(codes: IntArray, size: int, table: FloatArray) -> tuple[FloatArray, FloatArray]:
+    width = table.shape[1]
     flat = (codes[:, None] * width + np.arange(width)).ravel()
     known = ~np.isnan(table)
     sums, counts = (
@@ -253,9 +278,8 @@ def mean_interval(
 def spread(values: ArrayLike, repeats: ArrayLike, clusters: ArrayLike) -> Spread:
     """Split the spread of a mean into that of the draws and that of the recordings."""
     error = float(totals(values, clusters).standard_errors[0])
-    per_repeat = totals(values, repeats)
-    means = _ratio(per_repeat.sums[:, 0], per_repeat.counts[:, 0])
-    return Spread(float(np.std(means)), None if np.isnan(error) else error)
+    per_repeat = totals(values, repeats).within[:, 0]
+    return Spread(float(np.std(per_repeat)), None if np.isnan(error) else error)
 
 
 def error_reduction(

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import pandas as pd
@@ -10,15 +12,18 @@ import pytest
 from simulated import Simulated, clip
 
 from avbench.benchmark import Outcome, evaluate
+from avbench.comparisons import compare
 from avbench.errors import DataError
 from avbench.methods import Method
 from avbench.results import (
+    Score,
     environment,
     identify,
     read_run,
     score,
     write_run,
 )
+from avbench.runcard import run_id
 from avbench.tasks import OffsetTask
 from baselines.oracle import Oracle
 
@@ -85,29 +90,88 @@ def test_a_run_comes_back_as_it_was_written(tmp_path: Path) -> None:
     again = read_run(tmp_path / "run")
     assert again.scores == found.scores
     pd.testing.assert_frame_equal(again.predictions, found.predictions)
-    assert again.block == json.loads(json.dumps(written))
+    card = dict(again.block)
+    added = {name: card.pop(name) for name in ("format", "run", "usage", "files")}
+    assert card == json.loads(json.dumps(written))
+    assert added["run"] == run_id(written)
     assert score(again.predictions, TASK, reference="syncnet", dataset="toy", split="test") == (
         found.scores
     )
+    assert again.comparisons == compare(found.predictions, TASK.tolerances, unranked=["oracle"])
 
 
-def test_every_row_says_what_it_was_measured_with(tmp_path: Path) -> None:
+def test_every_row_names_its_run_and_the_card_says_the_rest(tmp_path: Path) -> None:
     found = outcome()
     write_run(tmp_path, found.predictions, found.scores, block(found) | environment(threads=2))
+    card = read_run(tmp_path).block
     for line in (tmp_path / "scores.jsonl").read_text("utf-8").splitlines():
         row = json.loads(line)
-        run = row["run"]
-        assert run["versions"]["torch"]
-        assert run["versions"]["avbench"]
-        assert run["decoder"]["pyav"]
-        assert run["threads"] == 2
-        assert run["task"]["seed"] == 0
-        assert run["seconds"] >= 0
-        assert run["questions_sha256"] == found.questions_sha256
-        assert run["sees_truth"] == (row["method"] == "oracle")
-        extractors = {"syncnet": "simulated-2.5", "diag-avg": "simulated-2.0", "oracle": None}
-        assert run["extractor"] == extractors[row["method"]]
-        assert 0 <= row["value"] <= 1 or row["metric"].endswith("error") or "rer" in row["metric"]
+        assert row["run"] == card["run"]
+        assert set(row) == {*Score.__dataclass_fields__, "run"}
+    assert re.fullmatch("[0-9a-f]{12}", card["run"])
+    assert card["versions"]["torch"]
+    assert card["decoder"]["pyav"]
+    assert card["machine"]["simd"]
+    assert card["threads"] == 2
+    assert card["task"]["seed"] == 0
+    assert card["questions_sha256"] == found.questions_sha256
+    assert card["methods"]["oracle"]["sees_truth"]
+    assert not card["methods"]["syncnet"]["sees_truth"]
+    assert card["methods"]["syncnet"]["extractor"] == "simulated-2.5"
+    assert card["methods"]["syncnet"]["seconds"] >= 0
+    for name, digest in card["files"].items():
+        assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == digest
+
+
+def test_the_same_run_gives_the_same_bytes_but_for_times_and_memory(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        found = outcome()
+        started = perf_counter() - 5
+        write_run(tmp_path / name, found.predictions, found.scores, block(found), started=started)
+    for name in ("predictions.parquet", "scores.jsonl", "comparisons.json"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    cards = [dict(read_run(tmp_path / name).block) for name in ("one", "two")]
+    for card in cards:
+        used = card.pop("usage")
+        assert 5 <= used["wall_seconds"] < 60
+        assert used["cpu_seconds"] > 0
+        assert used["peak_memory_mib"] > 10
+        for facts in card["methods"].values():
+            del facts["seconds"]
+    assert cards[0] == cards[1]
+
+
+def test_no_path_of_this_machine_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ann lee")
+    home = "read /home/ann lee/set/a.tar"
+    messages = [f"OSError: cannot read {tmp_path}/x/clip.mp4", "lost '/my data/b/c.mp4' at 3/4"]
+    found = outcome()
+    table = found.predictions.copy()
+    table.loc[:1, "failure"] = messages
+    write_run(tmp_path / "run", table, found.scores, block(found, note=[home, messages[0]]))
+    again = read_run(tmp_path / "run")
+    assert again.predictions["failure"].dropna().tolist() == [
+        "OSError: cannot read clip.mp4",
+        "lost 'c.mp4' at 3/4",
+    ]
+    assert str(tmp_path) not in (tmp_path / "run" / "run.json").read_text("utf-8")
+    assert again.block["note"] == ["read a.tar", "OSError: cannot read clip.mp4"]
+
+
+def test_a_folder_of_the_first_version_can_still_be_read(tmp_path: Path) -> None:
+    found = outcome()
+    write_run(tmp_path, found.predictions, found.scores, block(found))
+    late = {"low", "high", "interval", "clusters", "standard_error", "caution"}
+    rows = [json.loads(x) for x in (tmp_path / "scores.jsonl").read_text("utf-8").splitlines()]
+    old = [{k: v for k, v in row.items() if k not in late} | {"run": {"x": 1}} for row in rows]
+    (tmp_path / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in old), "utf-8")
+    (tmp_path / "comparisons.json").unlink()
+    again = read_run(tmp_path)
+    assert again.comparisons is None
+    assert [row.value for row in again.scores] == [row.value for row in found.scores]
+    assert all(row.low is None for row in again.scores)
 
 
 def test_a_method_is_identified_by_its_checkpoint(tmp_path: Path) -> None:

@@ -1,0 +1,170 @@
+"""Compare all methods of a run in pairs, question by question.
+
+A cell is one metric at one window length. Its pairs are one family of tests: p-values are Holm's.
+Methods that are shown the answer take no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from avbench.data import JSON, FloatArray
+from avbench.distort import rng_for
+from avbench.errors import DataError
+from avbench.metrics import offset as metrics
+from avbench.scoring import SEED, offsets, recordings
+from avbench.statistics import (
+    ALPHA,
+    POWER,
+    RESAMPLES,
+    Difference,
+    Totals,
+    caution,
+    holm,
+    minimum_detectable,
+    paired_differences,
+    shared_ranks,
+    totals,
+)
+
+RULE = (
+    "1 + the number of methods that are better in the paired test after Holm's correction over "
+    "the pairs of the cell; methods that cannot be told apart share a rank"
+)
+_QUESTION = ["key", "repeat", "window", "offset"]
+_DIGITS = 12
+
+
+def compare(
+    predictions: pd.DataFrame,
+    tolerances: Iterable[int] = (0, 1),
+    *,
+    macro: bool = False,
+    unranked: Collection[str] = (),
+) -> dict[str, JSON]:
+    """Compare the accuracies of all methods at every window length.
+
+    Parameters
+    ----------
+    predictions
+        As from `avbench.benchmark.evaluate`; all methods answered the same questions.
+    tolerances
+        One metric ``accuracy@<tolerance>`` each, in frames.
+    macro
+        Whether accuracy is the mean within clips first.
+    unranked
+        Methods that take no part.
+
+    Returns
+    -------
+    dict
+        ``statistics`` (how it was done) and ``cells``, each with ``methods`` (value and shared
+        rank) and ``pairs`` (difference first minus second as a fraction, 95 % interval, p-value
+        plain and after Holm, and the differences that would have been found with 80 % power,
+        paired and unpaired). The same predictions give the same content.
+
+    Raises
+    ------
+    DataError
+        If two methods were asked different questions.
+    """
+    rivals = predictions[~predictions["method"].isin(list(unranked))]
+    tolerances = list(tolerances)
+    return {
+        "statistics": {
+            "alpha": ALPHA,
+            "power": POWER,
+            "resamples": RESAMPLES,
+            "seed": SEED,
+            "clusters": "source" if "source" in predictions else "key",
+            "correction": "holm",
+            "rank": RULE,
+        },
+        "cells": [
+            cell
+            for _, part in rivals.groupby("length", sort=True)
+            for cell in _compare_at(part, tolerances, macro)
+        ],
+    }
+
+
+def _compare_at(part: pd.DataFrame, tolerances: list[int], macro: bool) -> list[dict[str, JSON]]:
+    """Compare at one window length; questions are down, methods across."""
+    groups = {str(m): _in_order(rows) for m, rows in part.groupby("method", sort=True)}
+    names, first = list(groups), next(iter(groups.values()))
+    asked = [first[column].to_numpy() for column in _QUESTION]
+    for name, rows in groups.items():
+        here = [rows[column].to_numpy() for column in _QUESTION]
+        if not all(map(np.array_equal, here, asked)):
+            raise DataError(
+                f"{name} and {names[0]} were asked different questions; measure them together"
+            )
+    judged = [metrics.outcomes(*offsets(rows), tolerances) for rows in groups.values()]
+    length = int(first["length"].iloc[0])
+    clusters, items = recordings(first).to_numpy(), asked[0] if macro else None
+    cells = []
+    for tolerance in tolerances:
+        metric = f"accuracy@{tolerance}"
+        table = np.column_stack([hits[metric] for hits in judged])
+        cell = _cell(names, totals(table, clusters, items), length, metric)
+        cells.append({"window": length, "metric": metric, **cell})
+    return cells
+
+
+def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
+    order = np.lexsort([pd.factorize(rows[c], sort=True)[0] for c in reversed(_QUESTION[:3])])
+    return rows.iloc[order]
+
+
+def _cell(names: list[str], found: Totals, length: int, metric: str) -> dict[str, JSON]:
+    numbers = list(combinations(range(len(names)), 2))
+    rng = rng_for(SEED, "comparisons", length, metric)
+    made = paired_differences(found, numbers, rng) if numbers else []
+    tested = len(found) > 1
+    adjusted = holm([d.p for d in made if d.p is not None]) if tested else np.ones(len(made))
+    better = np.zeros((len(names), len(names)), dtype=bool)
+    for (i, j), difference, p in zip(numbers, made, adjusted, strict=True):
+        if p < ALPHA:
+            better[(i, j) if difference.value > 0 else (j, i)] = True
+    ranks = shared_ranks(better)
+    detectable = [d.minimum_detectable for d in made if d.minimum_detectable is not None]
+    return {
+        "clusters": len(found),
+        "caution": caution(len(found)),
+        "minimum_detectable": _rounded(max(detectable, default=None)),
+        "methods": [
+            {"method": name, "value": _rounded(value), "rank": int(rank)}
+            for name, value, rank in zip(names, found.means, ranks, strict=True)
+        ],
+        "pairs": [
+            {"a": names[i], "b": names[j], **_pair(made[k], adjusted[k] if tested else None)}
+            | {"minimum_detectable_unpaired": _unpaired(found.standard_errors[[i, j]], len(found))}
+            for k, (i, j) in enumerate(numbers)
+        ],
+    }
+
+
+def _pair(found: Difference, adjusted: float | None) -> dict[str, JSON]:
+    return {
+        "difference": _rounded(found.value),
+        "low": _rounded(found.low),
+        "high": _rounded(found.high),
+        "p": _rounded(found.p),
+        "p_holm": _rounded(adjusted),
+        "significant": adjusted is not None and bool(adjusted < ALPHA),
+        "test": found.test,
+        "standard_error": _rounded(found.standard_error),
+        "minimum_detectable": _rounded(found.minimum_detectable),
+    }
+
+
+def _unpaired(errors: FloatArray, clusters: int) -> float | None:
+    return _rounded(minimum_detectable(float(np.hypot(*errors)), 2 * clusters - 2))
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(float(value), _DIGITS)
