@@ -17,7 +17,7 @@ from avbench.models import checkpoint as checkpoints
 from avbench.models.pattern import PatternClassifier, PatternConfig
 from avbench.models.training import FitReport, Recipe, has_bfloat16, new_network
 from avbench.models.trainset import TrainingSet
-from avbench.models.two_stream import Extractor, one_thread
+from avbench.models.two_stream import Extractor, Network, one_thread
 from avbench.similarity import pick_offset, similarity_matrix
 
 SEARCH = 5
@@ -200,12 +200,17 @@ class PatternMethod(OffsetMethod):
 
 
 def training_set(
-    clips: Iterable[Clip] | TrainingSet, recipe: Recipe, cache_mib: int
+    clips: Iterable[Clip] | TrainingSet, recipe: Recipe, cache_mib: int, network: Network
 ) -> TrainingSet:
-    """Return clips as a training set, reading them where they are not one yet."""
+    """Return clips as a training set, reading them as a network sees them if they are not yet."""
     if isinstance(clips, TrainingSet):
         return clips
-    return TrainingSet.read(clips, min_frames=recipe.num_frames, max_bytes=cache_mib * 2**20)
+    return TrainingSet.read(
+        clips,
+        min_frames=recipe.num_frames,
+        max_bytes=cache_mib * 2**20,
+        front=network.front,
+    )
 
 
 def with_options(recipe: Recipe, steps: int | None, bfloat16: bool | None) -> Recipe:

@@ -46,8 +46,8 @@ class SyncCls(PatternMethod):
     ) -> None:
         """Fit the classifier to random windows of synced clips; options as in `SyncNet.fit`."""
         recipe = with_options(self.RECIPE, steps, bfloat16)
-        data = training_set(clips, recipe, cache_mib)
         network, classifier = self._extractor.network, self._classifier
+        data = training_set(clips, recipe, cache_mib, network)
 
         def loss_of(batch: Batch, rng: np.random.Generator) -> torch.Tensor:
             with torch.no_grad():

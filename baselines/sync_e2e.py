@@ -55,8 +55,8 @@ class SyncE2E(PatternMethod):
         The extractor learns at half of ``rate``.
         """
         recipe = with_options(self.RECIPE, steps, bfloat16)
-        data = training_set(clips, recipe, cache_mib)
         network, classifier = self._extractor.network, self._classifier
+        data = training_set(clips, recipe, cache_mib, network)
         angular = AngularLoss(self._scale)
 
         def loss_of(batch: Batch, rng: np.random.Generator) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,10 +14,22 @@ from torch import nn
 from avbench.data import Clip, FloatArray
 from avbench.errors import UsageError
 from avbench.models import checkpoint as checkpoints
-from avbench.models.losses import AngularLoss
-from avbench.models.training import FitReport, Recipe, new_network, optimise, similarity_of
+from avbench.models import losses, recipes
+from avbench.models.architectures import Config, name_of
+from avbench.models.architectures import get as architecture_of
+from avbench.models.augment import FaceAugmentation
+from avbench.models.training import (
+    FitReport,
+    Log,
+    Recipe,
+    Watch,
+    new_network,
+    optimise,
+    rows_of,
+)
 from avbench.models.trainset import Batch, TrainingSet
-from avbench.models.two_stream import Extractor, TwoStream, TwoStreamConfig
+from avbench.models.two_stream import Extractor
+from avbench.models.vgg import PaperTwoStream, build
 from avbench.similarity import Edge, normalise, sliding_distances
 
 from ._shared import CACHE_MIB, CHUNG_2016, SEARCH, OffsetMethod, training_set, with_options
@@ -79,13 +92,37 @@ class SyncNet(OffsetMethod):
         init: Path | None = None,
         *,
         rng: np.random.Generator,
-        config: TwoStreamConfig | None = None,
+        config: Config | None = None,
+        architecture: str | None = None,
     ) -> SyncNet:
-        """Make one to train, from a checkpoint or with random weights where None."""
+        """Make one to train, from a checkpoint or with random weights where None.
+
+        Parameters
+        ----------
+        init
+            Any trained checkpoint.
+        rng
+            Source of random weights.
+        config
+            Size of a new network; None takes that of ``architecture``.
+        architecture
+            One of `avbench.models.architectures.ARCHITECTURES`; ``small`` where None.
+
+        Raises
+        ------
+        UsageError
+            If ``init`` holds another architecture.
+        """
         if init is not None:
-            return cls.load(init)
-        size = config or TwoStreamConfig()
-        return cls(Extractor(new_network(lambda: TwoStream(size), rng)))
+            made = cls.load(init)
+            found = name_of(made._extractor.network.config)
+            if architecture not in (None, found):
+                raise UsageError(
+                    f"{init} holds a network '{found}', not '{architecture}'; leave one of them out"
+                )
+            return made
+        size = config or architecture_of(architecture or "small")
+        return cls(Extractor(new_network(lambda: build(size), rng)))
 
     def compare(self, video: FloatArray, audio: FloatArray) -> FloatArray:
         """Return minus the mean distance of every candidate offset.
@@ -103,12 +140,18 @@ class SyncNet(OffsetMethod):
         *,
         rng: np.random.Generator,
         steps: int | None = None,
-        rate: float = 2e-3,
+        rate: float | None = None,
         bfloat16: bool | None = None,
         cache_mib: int = CACHE_MIB,
         state: Path | None = None,
+        loss: str | None = None,
+        recipe: str | None = None,
+        validation: Iterable[Clip] | TrainingSet | None = None,
+        patience: int | None = None,
+        device: str = "cpu",
+        log: Log | None = None,
     ) -> None:
-        """Fit the extractor to synced clips with the angular loss; `report` tells how it went.
+        """Fit the extractor to synced clips; `report` tells how it went.
 
         Parameters
         ----------
@@ -117,31 +160,100 @@ class SyncNet(OffsetMethod):
         rng
             Source of everything random.
         steps
-            Batches of 16 clips; that of `RECIPE` where None.
+            Batches; as many as the recipe has where None.
         rate
-            Peak learning rate.
+            Peak learning rate; that of the published recipe, else 2e-3, where None.
         bfloat16
             Compute in bfloat16; None: where the CPU has instructions for it.
         cache_mib
-            Bound on the memory of the clips; reading stops there.
+            Bound on the memory of the clips, and of those for validation; reading stops there.
         state
             Where an unfinished run is kept, to go on from.
+        loss
+            One of `avbench.models.losses.LOSSES`; that of the published recipe, else ``angular``,
+            where None.
+        recipe
+            One of `avbench.models.recipes.RECIPES`; that of avbench, `RECIPE`, where None.
+        validation
+            Clips that are not trained on: after every pass over the others the loss on them is
+            measured, the best weights are kept, and training stops once they gain no more.
+        patience
+            Passes without a gain before it stops; that of the published recipe, else 3.
+        device
+            Where to compute; anything but ``cpu`` is compiled, and untested.
+        log
+            Is told every loss.
         """
-        recipe = with_options(self.RECIPE, steps, bfloat16)
-        data = training_set(clips, recipe, cache_mib)
-        network, angular = self._extractor.network, AngularLoss(self._scale)
+        network = self._extractor.network
+        published = recipes.get(recipe) if recipe else None
+        where = _device(device)
+        half = True if bfloat16 is None and where.type != "cpu" else bfloat16
+        plan = with_options(self._recipe(published), steps, half)
+        data = training_set(clips, plan, cache_mib, network)
+        if published and steps is None:
+            plan = replace(plan, steps=published.for_clips(len(data)).steps)
+        name = loss or (published.loss if published else "angular")
+        peak = rate or (published.rate if published else 2e-3)
+        watch = Watch(
+            None if validation is None else training_set(validation, plan, cache_mib, network),
+            every=recipes.per_epoch(len(data), plan),
+            patience=patience or (published.patience if published else 3),
+            log=log,
+            about={"loss": name, "architecture": name_of(network.config), "rate": peak},
+        )
+        matching = losses.make(name, self._scale)
+        self._optimise(matching, peak, data, plan, rng, state, watch, where)
 
-        def loss_of(batch: Batch, _: np.random.Generator) -> torch.Tensor:
-            loss: torch.Tensor = angular(similarity_of(network, batch, recipe))
-            return loss
+    def _optimise(
+        self,
+        matching: losses.RowLoss,
+        rate: float,
+        data: TrainingSet,
+        plan: Recipe,
+        rng: np.random.Generator,
+        state: Path | None,
+        watch: Watch,
+        device: torch.device,
+    ) -> None:
+        network = self._extractor.network
+        networks = nn.ModuleDict({"extractor": network, "loss": matching}).to(device)
+        if device.type != "cpu":
+            network.video.compile()
+            network.audio.compile()
 
-        networks = nn.ModuleDict({"extractor": network, "angular": angular})
-        rates = {"extractor": rate, "angular": 10 * rate}
-        self.report = optimise(networks, rates, loss_of, data, recipe, rng, state)
-        self._scale = float(angular.scale.detach())
+        def loss_of(batch: Batch, rng: np.random.Generator) -> torch.Tensor:
+            return matching.of_rows(*rows_of(network, batch, plan), rng)
+
+        rates = {"extractor": rate, "loss": 10 * rate}
+        self.report = optimise(networks, rates, loss_of, data, plan, rng, state, watch)
+        networks.to("cpu")
+        if isinstance(matching, losses.AngularLoss | losses.CrossDomainLoss):
+            self._scale = float(matching.scale.detach())
         self._use(Extractor(network))
+
+    def _recipe(self, published: recipes.Published | None) -> Recipe:
+        if published:
+            return published.recipe
+        if isinstance(self._extractor.network, PaperTwoStream):
+            return replace(self.RECIPE, clips=8, augmentation=FaceAugmentation())
+        return self.RECIPE
 
     def save(self, path: Path) -> None:
         """Write the extractor as safetensors, weights in half precision."""
         network = self._extractor.network
         checkpoints.save(path, checkpoints.Checkpoint(network, self._scale, method=self.name))
+
+
+def _device(name: str) -> torch.device:
+    """Return a device that works here.
+
+    Raises
+    ------
+    UsageError
+        If it does not.
+    """
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"device '{name}' does not work here ({reason}); try cpu") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,13 +35,54 @@ if TYPE_CHECKING:
     default=None,
     help="Checkpoint to start from.  [default: random for syncnet, else the shipped syncnet]",
 )
+@click.option(
+    "--recipe",
+    default=None,
+    help="Train syncnet as published: syncnet-2016, ave-net, perfect-match, kim-2021, "
+    "seeing-voices.  [default: avbench's own]",
+)
+@click.option(
+    "--architecture",
+    default=None,
+    help="Network of syncnet: small, syncnet-2016, syncnet-v2, two-stream.  [default: the "
+    "recipe's, else small]",
+)
+@click.option(
+    "--loss",
+    default=None,
+    help="Loss of syncnet: angular, ave-net, cddl, contrastive, multi-way; angular-video and "
+    "multi-way-video look in one direction.  [default: the recipe's, else angular]",
+)
 @click.option("--split", default=None, help="Train on this split only.  [default: all]")
+@click.option(
+    "--validation-split",
+    default=None,
+    help="Stop when clips of this split gain no more, and keep the best weights (syncnet).",
+)
+@click.option(
+    "--patience",
+    type=click.IntRange(1),
+    default=None,
+    help="Passes over the clips without a gain before it stops.  [default: the recipe's, else 3]",
+)
 @click.option(
     "--steps", type=click.IntRange(1), default=None, help="Batches.  [default: the method's own]"
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--threads", type=click.IntRange(1), default=None, help="CPU threads.  [default: all cores]"
+)
+@click.option(
+    "--device",
+    default=None,
+    help="Compute on this torch device, such as cuda, compiled and in bfloat16 (syncnet). "
+    "Untested.  [default: cpu]",
+)
+@click.option(
+    "--tensorboard",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    help="Write losses for TensorBoard into this folder (syncnet); needs the package tensorboard.",
 )
 @click.option("--limit", type=click.IntRange(1), default=None, help="Read at most this many clips.")
 @click.option(
@@ -56,17 +98,20 @@ def command(
     out: Path,
     init: Path | None,
     split: str | None,
-    steps: int | None,
     seed: int,
     threads: int | None,
     limit: int | None,
     cache_mib: int,
+    **choices: Any,
 ) -> None:
     r"""Fit a method to the synced clips of a shard set.
 
     Clips are read once and kept as small grey mouth pictures and log-mel frames. An interrupted
     run goes on when the same command is given again. The same seed and the same number of
     threads on the same kind of machine give the same checkpoint.
+
+    With --recipe, --architecture or --loss, syncnet becomes a published network or is trained as
+    published. Such networks see whole faces: a second takes 4 MiB, and a CPU takes days.
 
     \b
     Examples:
@@ -75,6 +120,8 @@ def command(
           --out sync-cls.safetensors
       avbench train --method sync-e2e --shards train --init sync-cls.safetensors \
           --out sync-e2e.safetensors
+      avbench train --method syncnet --recipe seeing-voices --split train \
+          --validation-split val --shards lrs2 --out cddl.safetensors
     """
     import os
 
@@ -87,19 +134,19 @@ def command(
     from avbench.models.checkpoint import load_extractor
     from avbench.shards import open_set, write_json
 
-    trainee = _start(method, init, rng_for(seed, "start", method))
+    architecture = _architecture(choices.pop("architecture"), choices["recipe"], init)
+    trainee = _start(method, init, rng_for(seed, "start", method), architecture)
     data = open_set(shards)
     if threads is not None:
         torch.set_num_threads(threads)
-    options: dict[str, Any] = {} if steps is None else {"steps": steps}
-    state = out.with_name(out.name + ".unfinished")
-    trainee.fit(
-        _decode(data, split, limit),
-        rng=rng_for(seed, "fit", method),
-        cache_mib=cache_mib,
-        state=state,
-        **options,
-    )
+    with _options(trainee, data, split, choices) as options:
+        trainee.fit(
+            _decode(data, split, limit),
+            rng=rng_for(seed, "fit", method),
+            cache_mib=cache_mib,
+            state=out.with_name(out.name + ".unfinished"),
+            **options,
+        )
     trainee.save(out)
     report = trainee.report
     write_json(
@@ -113,7 +160,12 @@ def command(
             "init_sha256": None if init is None else _sha256(init),
             # Of the file, whose weights are rounded, not of the network in memory.
             "extractor": load_extractor(out).id,
-            "data": {"sha256": data.sha256, "split": split, "limit": limit},
+            "data": {
+                "sha256": data.sha256,
+                "split": split,
+                "limit": limit,
+                "validation_split": choices["validation_split"],
+            },
             "fit": asdict(report),
             "versions": _versions(),
         },
@@ -126,14 +178,26 @@ def command(
     )
 
 
-def _start(method: str, init: Path | None, rng: Any) -> Any:
+def _architecture(named: str | None, recipe: str | None, init: Path | None) -> str | None:
+    """Return the network to make; None leaves it to the checkpoint or the method."""
+    from avbench.models import architectures, recipes
+
+    if named is not None:
+        architectures.get(named)
+    published = recipes.get(recipe) if recipe else None
+    return named or (published.architecture if published and init is None else None)
+
+
+def _start(method: str, init: Path | None, rng: Any, architecture: str | None) -> Any:
     """Make the method to train.
 
     Raises
     ------
     UsageError
-        If it has nothing to train.
+        If it has nothing to train, or its network cannot be chosen.
     """
+    import inspect
+
     from avbench import methods
     from avbench.errors import UsageError
 
@@ -141,7 +205,51 @@ def _start(method: str, init: Path | None, rng: Any) -> Any:
     if not (hasattr(found, "fit") and hasattr(found, "start")):
         hint = "; it uses syncnet's checkpoint" if method == "diag-avg" else ""
         raise UsageError(f"method '{method}' has nothing to train{hint}")
-    return found.start(init, rng=rng)
+    if architecture is None:
+        return found.start(init, rng=rng)
+    if "architecture" not in inspect.signature(found.start).parameters:
+        raise UsageError(
+            f"the network of method '{method}' is that of its --init; leave out --architecture "
+            "and --recipe, or train syncnet"
+        )
+    return found.start(init, rng=rng, architecture=architecture)
+
+
+@contextmanager
+def _options(
+    trainee: Any, data: ShardSet, split: str | None, choices: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Yield what was chosen as options of the method's ``fit``.
+
+    Raises
+    ------
+    UsageError
+        If the method has no such option, or would be validated on what it is trained on.
+    """
+    import inspect
+
+    from avbench.errors import UsageError
+    from avbench.models.scalars import tensorboard
+
+    chosen = {name: value for name, value in choices.items() if value is not None}
+    held_out, folder = chosen.pop("validation_split", None), chosen.pop("tensorboard", None)
+    if held_out is not None and split in (None, held_out):
+        raise UsageError(
+            f"split '{held_out}' would be trained and validated on; name another with --split"
+        )
+    wanted = {**chosen, **({"validation": 1} if held_out else {}), **({"log": 1} if folder else {})}
+    known = inspect.signature(trainee.fit).parameters
+    if missing := [name for name in wanted if name not in known]:
+        flags = {"validation": "validation-split", "log": "tensorboard"}
+        raise UsageError(
+            f"method '{trainee.name}' has no option --{flags.get(missing[0], missing[0])}; leave "
+            "it out, or train syncnet"
+        )
+    if held_out is not None:
+        data.index(held_out)
+        chosen["validation"] = _decode(data, held_out, None)
+    with tensorboard(folder) if folder else nullcontext() as log:
+        yield {**chosen, "log": log} if folder else chosen
 
 
 def _decode(data: ShardSet, split: str | None, limit: int | None) -> Iterator[Clip]:

@@ -320,16 +320,19 @@ def _matching(logits: torch.Tensor) -> torch.Tensor:
 
 LOSSES: Mapping[str, Callable[[], RowLoss]] = {
     "angular": AngularLoss,
+    "angular-video": lambda: AngularLoss(both=False),
     "ave-net": AveNetLoss,
     "cddl": CrossDomainLoss,
     "contrastive": ContrastiveLoss,
     "multi-way": MultiWayLoss,
+    "multi-way-video": lambda: MultiWayLoss(both=False),
 }
-"""Every loss by name, with its defaults."""
+"""Every loss by name, with its defaults; in those that end in -video each picture looks for its
+sound and no sound for its picture."""
 
 
 def make(name: str, scale: float | None = None) -> RowLoss:
-    """Make a loss by name; ``scale`` is where its learned scale starts, if it has one.
+    """Make a loss by name; ``scale`` is where its factor on cosines starts, if it has one.
 
     Raises
     ------
@@ -339,6 +342,6 @@ def make(name: str, scale: float | None = None) -> RowLoss:
     if name not in LOSSES:
         raise UnknownName("loss", name, LOSSES)
     loss = LOSSES[name]()
-    if scale is not None and isinstance(learned := getattr(loss, "scale", None), nn.Parameter):
-        learned.data.fill_(scale)
+    if scale is not None and isinstance(loss, AngularLoss | CrossDomainLoss):
+        loss.scale.data.fill_(scale)
     return loss

@@ -59,6 +59,8 @@ class Network(nn.Module):
     sound_window: ClassVar[tuple[int, int]]
     """Length of a window on that axis, and the step to the next."""
     config: Config
+    video: nn.Module
+    audio: nn.Module
 
     @property
     def front(self) -> Front:

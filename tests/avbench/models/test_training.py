@@ -12,11 +12,19 @@ from torch import nn
 from avbench import features
 from avbench.data import Alignment, Clip
 from avbench.errors import DataError, UsageError
-from avbench.models import augment
+from avbench.models import architectures, augment
 from avbench.models.losses import AngularLoss
-from avbench.models.training import Recipe, new_network, optimise, similarity_of
+from avbench.models.training import (
+    Recipe,
+    Watch,
+    new_network,
+    optimise,
+    rows_of,
+    similarity_of,
+)
 from avbench.models.trainset import Batch, TrainingClip, TrainingSet
 from avbench.models.two_stream import TwoStream, TwoStreamConfig
+from avbench.models.vgg import build
 
 SMALL = TwoStreamConfig(video=(4, 8, 8, 8, 16), audio=(4, 8, 8, 8, 16), dim=16)
 RECIPE = Recipe(steps=12, clips=4, rows=8, augmentation=None)
@@ -39,7 +47,7 @@ def data():
     return TrainingSet.read(clips, min_frames=RECIPE.num_frames, max_bytes=2**30)
 
 
-def train(data, recipe=RECIPE, seed=0, state=None, stop_at=None):
+def train(data, recipe=RECIPE, seed=0, state=None, stop_at=None, watch=None):
     rng = np.random.default_rng(seed)
     network, angular = new_network(lambda: TwoStream(SMALL), rng), AngularLoss()
     calls = 0
@@ -53,7 +61,7 @@ def train(data, recipe=RECIPE, seed=0, state=None, stop_at=None):
 
     networks = nn.ModuleDict({"extractor": network, "angular": angular})
     rates = {"extractor": 3e-3, "angular": 1e-2}
-    report = optimise(networks, rates, loss_of, data, recipe, rng, state)
+    report = optimise(networks, rates, loss_of, data, recipe, rng, state, watch)
     return network, report
 
 
@@ -204,3 +212,178 @@ def test_a_longer_vocal_tract_moves_bands_up_or_down():
 def test_features_and_training_agree_on_the_picture():
     ratio = features.MARGIN_PIXELS / features.MOUTH_PIXELS
     assert ratio == pytest.approx(features.MOUTH_MARGIN)
+
+
+SGD = replace(RECIPE, optimiser="sgd", schedule="exponential", last_rate=0.01, warmup=0)
+
+
+def test_sgd_learns_and_goes_on_to_the_same_end(data, tmp_path, monkeypatch):
+    _, report = train(data, replace(SGD, steps=60))
+    assert report.loss < 0.95 * report.first_loss
+    monkeypatch.setattr("avbench.models.training._SAVE_EVERY_S", 0.0)
+    state = tmp_path / "run.unfinished"
+    with pytest.raises(KeyboardInterrupt):
+        train(data, SGD, state=state, stop_at=8)
+    assert same(train(data, SGD, state=state)[0], train(data, SGD)[0])
+
+
+def test_an_exponential_rate_falls_by_equal_factors():
+    rates = [SGD.rate(step) for step in range(13)]
+    assert rates[0] == 1
+    assert rates[-1] == pytest.approx(0.01, rel=0.5)
+    assert np.diff(np.log(rates[1:])) == pytest.approx(np.full(11, np.log(0.01) / 11), rel=1e-6)
+
+
+class Script:
+    """Validation losses that come as they are told, whatever the weights."""
+
+    def __init__(self, values):
+        self.values = list(values)
+        self.calls = 0
+
+    def __call__(self, *_):
+        self.calls += 1
+        return self.values[self.calls - 1]
+
+
+def watched(data, monkeypatch, values, **options):
+    monkeypatch.setattr("avbench.models.training._validate", Script(values))
+    return train(data, watch=Watch(data, every=2, **options), state=options.pop("state", None))
+
+
+def test_training_stops_when_validation_gains_no_more(data, monkeypatch):
+    _, report = watched(data, monkeypatch, [5, 4, 4.5, 4.2, 1], patience=2)
+    assert report.steps == 8
+    assert report.checks == ((2, 5), (4, 4), (6, 4.5), (8, 4.2))
+
+
+def test_the_best_weights_are_kept(data, monkeypatch):
+    best, _ = watched(data, monkeypatch, [5, 4, 4.5, 4.2, 6, 7], patience=9)
+    seen = []
+
+    def keep(networks, *_):
+        state = networks["extractor"].state_dict()
+        seen.append({key: value.clone() for key, value in state.items()})
+        return 0.0
+
+    monkeypatch.setattr("avbench.models.training._validate", keep)
+    train(data, watch=Watch(data, every=2, patience=9))
+    equal = [all(torch.equal(best.state_dict()[k], v) for k, v in kept.items()) for kept in seen]
+    assert equal == [False, True, False, False, False, False]
+
+
+def test_looking_at_validation_clips_changes_nothing_but_the_end(data):
+    plain, _ = train(data)
+    watch = Watch(data, every=12, patience=9, batches=2)
+    looked, report = train(data, watch=watch)
+    assert same(plain, looked)
+    assert len(report.checks) == 1
+    assert report.checks[0][1] == train(data, watch=watch)[1].checks[0][1]
+
+
+def test_a_stopped_run_remembers_what_it_saw(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("avbench.models.training._SAVE_EVERY_S", 0.0)
+    watch = Watch(data, every=2, patience=9, batches=1)
+    whole, report = train(data, watch=watch)
+    state = tmp_path / "run.unfinished"
+    with pytest.raises(KeyboardInterrupt):
+        train(data, state=state, stop_at=11, watch=watch)
+    continued, again = train(data, state=state, watch=watch)
+    assert same(whole, continued)
+    assert again.checks == report.checks
+
+
+def test_losses_are_logged(data):
+    told = []
+    watch = Watch(data, every=6, patience=9, log=lambda *entry: told.append(entry))
+    _, report = train(data, watch=watch)
+    names = [name for name, _, _ in told]
+    assert (names.count("loss/train"), names.count("loss/validation")) == (12, 2)
+    assert told[-1] == ("loss/validation", report.checks[-1][1], 12)
+
+
+def test_another_loss_is_another_run(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("avbench.models.training._SAVE_EVERY_S", 0.0)
+    state = tmp_path / "run.unfinished"
+    with pytest.raises(KeyboardInterrupt):
+        train(data, state=state, stop_at=4, watch=Watch(about={"loss": "cddl"}))
+    with pytest.raises(UsageError, match="another recipe"):
+        train(data, state=state, watch=Watch(about={"loss": "angular"}))
+    with pytest.raises(UsageError, match="expected >= 1"):
+        Watch(patience=0)
+
+
+@pytest.fixture(params=["syncnet-2016", "syncnet-v2", "two-stream"])
+def whole(request):
+    """A narrow network of published shape, and clips as it sees them."""
+    config = architectures.narrow(architectures.get(request.param), 4, 8)
+    network = new_network(lambda: build(config), np.random.default_rng(0))
+    clips = [blinking(f"clip-{i}", 14, offset=1) for i in range(3)]
+    data = TrainingSet.read(clips, min_frames=8, max_bytes=2**30, front=network.front)
+    return network, data
+
+
+def test_published_networks_get_clips_as_they_see_them(whole):
+    network, data = whole
+    config = network.config
+    assert len(data.clips[0]) == 13
+    assert data.clips[0].sound.shape == (9, config.rows, 20)
+    batch = data.draw(np.random.default_rng(0), 2, 8)
+    side = config.pixels
+    assert batch.pictures.shape == (2, 8, side, side, config.channels)
+    assert batch.sound.shape == (2, 4, config.rows, 20)
+    assert 1 < batch.pictures.max() <= 255
+    sound, pictures = rows_of(network, batch, RECIPE)
+    assert sound.shape == pictures.shape == (2, 4, 8)
+
+
+def test_published_networks_take_steps(whole):
+    network, data = whole
+    recipe = Recipe(steps=2, clips=2, rows=4, augmentation=augment.FaceAugmentation())
+    before = {key: value.clone() for key, value in network.named_parameters()}
+    optimise(
+        nn.ModuleDict({"extractor": network}),
+        {"extractor": 1e-2},
+        lambda batch, _: AngularLoss()(similarity_of(network, batch, recipe)),
+        data,
+        recipe,
+        np.random.default_rng(0),
+    )
+    moved = [k for k, v in network.named_parameters() if not torch.equal(before[k], v)]
+    assert {"video.0.weight", "audio.0.weight"} <= set(moved)
+
+
+def faces(seed=0, rows=13):
+    rng = np.random.default_rng(seed)
+    pictures = torch.from_numpy(rng.integers(0, 256, (6, 5, 32, 32, 3)).astype(np.float32))
+    return Batch(pictures, torch.from_numpy(rng.standard_normal((6, 1, rows, 20))).float())
+
+
+QUIET = augment.FaceAugmentation(volume=0, crop=0, flip=0, colour=0)
+
+
+def test_no_change_to_faces_is_no_change():
+    batch = faces()
+    changed = augment.apply_to_faces(batch, QUIET, np.random.default_rng(0))
+    assert torch.allclose(changed.pictures, batch.pictures, atol=0.05)
+    assert torch.equal(changed.sound, batch.sound)
+    assert augment.centre(batch) is batch
+
+
+def test_faces_are_mirrored_and_one_change_holds_for_a_clip():
+    mirrored = augment.apply_to_faces(faces(), replace(QUIET, flip=1), np.random.default_rng(0))
+    assert torch.allclose(mirrored.pictures, faces().pictures.flip(3), atol=0.05)
+    still = Batch(faces().pictures[:, :1].expand(6, 5, 32, 32, 3), faces().sound)
+    changed = augment.apply_to_faces(still, augment.FaceAugmentation(), np.random.default_rng(0))
+    assert torch.allclose(changed.pictures, changed.pictures[:, :1].expand_as(changed.pictures))
+    assert 0 <= changed.pictures.min() <= changed.pictures.max() <= 255
+
+
+@pytest.mark.parametrize(("rows", "moving"), [(13, 1), (40, 40)])
+def test_volume_moves_the_energy(rows, moving):
+    batch = faces(rows=rows)
+    changed = augment.apply_to_faces(batch, replace(QUIET, volume=0.1), np.random.default_rng(0))
+    change = changed.sound - batch.sound
+    assert torch.allclose(change[:, :, moving:], torch.zeros(()), atol=1e-6)
+    assert change[:, :, :moving].abs().max() <= -2 * np.log(0.9) + 1e-5
+    assert len(set(change[:, 0, 0, 0].tolist())) == 6
