@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from click.testing import CliRunner
 from avbench import media, methods
 from avbench.cli import main
 from avbench.data import Alignment
+from avbench.models import architectures
+from avbench.models import checkpoint as checkpoints
+from avbench.models.vgg import build
 from avbench.shards import Sample, ShardWriter, finish_set, open_set
 
 NUM_FRAMES = 44
@@ -36,7 +40,10 @@ def shards(tmp_path_factory):
         for number in range(4):
             writer.add(sample(number, folder))
         writer.add(sample(4, folder, drifting))
-    finish_set(folder / "set", writer.shards, {})
+    with ShardWriter(folder / "set", "tiny", "val") as held_out:
+        for number in range(5, 7):
+            held_out.add(sample(number, folder, Alignment.from_offset(0, NUM_FRAMES)))
+    finish_set(folder / "set", [*writer.shards, *held_out.shards], {})
     return folder / "set"
 
 
@@ -50,6 +57,7 @@ def test_three_methods_train_one_after_the_other(shards, tmp_path):
     init = []
     for name, path in files.items():
         options = ["--shards", shards, "--out", path, "--steps", 1, "--threads", 1]
+        options += ["--split", "train"]
         result = run("--method", name, *options, *init)
         assert result.exit_code == 0, result.output
         assert "1 steps on" in result.output
@@ -64,6 +72,7 @@ def test_three_methods_train_one_after_the_other(shards, tmp_path):
     assert record["checkpoint_sha256"] == digest(files["sync-cls"])
     assert record["init_sha256"] == digest(files["syncnet"])
     assert record["data"]["sha256"] == open_set(shards).sha256
+    assert record["data"]["validation_split"] is None
     assert record["fit"]["recipe"]["steps"] == 1
     assert record["versions"]["torch"]
     assert str(tmp_path) not in json.dumps(record)
@@ -80,6 +89,23 @@ def digest(path):
         (["--method", "diag-avg"], 2, "it uses syncnet's checkpoint"),
         (["--method", "constant"], 2, "nothing to train"),
         (["--method", "syncnet", "--split", "dev"], 2, "Available: train"),
+        (["--method", "syncnet", "--loss", "angula"], 2, "Did you mean 'angular'"),
+        (["--method", "syncnet", "--architecture", "smal"], 2, "Did you mean 'small'"),
+        (["--method", "syncnet", "--recipe", "kim-2022"], 2, "Did you mean 'kim-2021'"),
+        (["--method", "syncnet", "--validation-split", "val"], 2, "name another with --split"),
+        (
+            ["--method", "syncnet", "--split", "train", "--validation-split", "dev"],
+            2,
+            "Available: train, val",
+        ),
+        (["--method", "syncnet", "--device", "abacus"], 2, "device 'abacus' does not work here"),
+        (["--method", "sync-cls", "--loss", "cddl"], 2, "'sync-cls' has no option --loss"),
+        (["--method", "sync-cls", "--recipe", "kim-2021"], 2, "is that of its --init"),
+        (
+            ["--method", "sync-e2e", "--split", "train", "--validation-split", "val"],
+            2,
+            "has no option --validation-split",
+        ),
         (["--method", "sync-cls", "--init", "absent.safetensors"], 1, "there is no checkpoint"),
         (["--method", "syncnet", "--limit", "1", "--cache-mib", "0"], 2, "--cache-mib"),
     ],
@@ -91,6 +117,57 @@ def test_mistakes_are_one_sentence(shards, tmp_path, arguments, code, message):
     assert message in result.output
     assert "Traceback" not in result.output
     assert not out.exists()
+
+
+def test_another_network_of_another_kind_in_init_is_refused(shards, tmp_path):
+    narrow = architectures.narrow(architectures.SYNCNET_2016, 4, 8)
+    init = tmp_path / "init.safetensors"
+    checkpoints.save(init, checkpoints.Checkpoint(build(narrow), 10.0, method="syncnet"))
+    options = ["--shards", shards, "--out", tmp_path / "out.safetensors", "--init", init]
+    result = run("--method", "syncnet", "--architecture", "two-stream", *options)
+    assert result.exit_code == 2
+    assert "holds a network 'syncnet-2016', not 'two-stream'" in result.output
+
+
+@pytest.mark.slow
+def test_loss_and_validation_are_chosen_and_recorded(shards, tmp_path):
+    out = tmp_path / "cddl.safetensors"
+    result = run(
+        "--method", "syncnet", "--shards", shards, "--out", out, "--steps", 3, "--threads", 1,
+        "--loss", "cddl", "--split", "train", "--validation-split", "val", "--patience", 1,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    record = json.loads(out.with_suffix(".json").read_text())
+    assert record["data"]["validation_split"] == "val"
+    fit = record["fit"]
+    assert (fit["recipe"]["loss"], fit["recipe"]["architecture"]) == ("cddl", "small")
+    assert fit["checks"][0][0] == 1  # four clips are one batch: every step is a pass
+    assert fit["steps"] == len(fit["checks"])
+
+
+@pytest.mark.slow
+def test_a_published_network_follows_its_recipe(shards, tmp_path):
+    narrow = architectures.narrow(architectures.SYNCNET_2016, 4, 8)
+    init, out = tmp_path / "init.safetensors", tmp_path / "out.safetensors"
+    checkpoints.save(init, checkpoints.Checkpoint(build(narrow), 10.0, method="syncnet"))
+    result = run(
+        "--method", "syncnet", "--architecture", "syncnet-2016", "--loss", "contrastive",
+        "--init", init, "--shards", shards, "--out", out, "--steps", 1, "--split", "train",
+        "--threads", 1,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    record = json.loads(out.with_suffix(".json").read_text())
+    assert record["fit"]["recipe"]["architecture"] == "syncnet-2016"
+    assert checkpoints.load(out).extractor.config == narrow
+    assert record["extractor"] == methods.load("diag-avg", out).extractor
+
+
+def test_tensorboard_that_is_missing_is_named(shards, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    options = ["--shards", shards, "--out", tmp_path / "a.safetensors"]
+    result = run("--method", "syncnet", "--tensorboard", tmp_path / "logs", *options)
+    assert result.exit_code == 4
+    assert "pip install tensorboard" in result.output
 
 
 def test_a_folder_without_shards_is_named(tmp_path):
