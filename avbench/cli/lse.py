@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from avbench.errors import DataError, UsageError
+from avbench.errors import AvbenchError, DataError, UsageError
 
 if TYPE_CHECKING:
     from avbench.data import JSON
@@ -112,6 +112,8 @@ def command(**options: Any) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     write_json(out, result)
     _report(result, out)
+    if found.undefined == found.clips:
+        raise AvbenchError(f"{method.name} failed on every clip; {out} says how")
 
 
 class _Curve(NamedTuple):

@@ -132,7 +132,8 @@ def equal_error_rate(positive: ArrayLike, score: ArrayLike) -> float:
     -------
     float
         In [0, 1], lower is better; 0.5 says nothing. Not interpolated: the threshold is one of the
-        scores, as in the reference code.
+        scores, as in the reference code. Every score is tried; the reference code leaves out those
+        between two others on a straight line of its ROC, and may stop one score away.
 
     Raises
     ------
