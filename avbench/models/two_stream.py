@@ -231,6 +231,11 @@ class Extractor:
         self.id = fingerprint(network)
         """Identity of the embedding: hash of weights, sizes and feature settings."""
 
+    @property
+    def local(self) -> bool:
+        """Whether a row sees nothing outside its five frames and 0.2 s."""
+        return bool(getattr(self.network.config, "local", True))
+
     def embed(self, frames: UInt8Array, audio: FloatArray, *, unit: bool = True) -> Embeddings:
         """Embed every five-frame window of a clip.
 

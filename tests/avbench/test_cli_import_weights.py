@@ -139,6 +139,16 @@ def test_methods_run_on_it(checkpoint):
         assert np.isfinite(method.predict(clip).scores).all()
 
 
+def test_windows_as_released_are_a_choice_that_the_file_keeps(weights, checkpoint, tmp_path):
+    out = tmp_path / "lse.safetensors"
+    assert run(weights, "--as-released", "--out", out).exit_code == 0
+    local, released = (checkpoints.load_extractor(path) for path in (checkpoint, out))
+    assert (local.local, released.local) == (True, False)
+    assert local.id != released.id
+    sound = (0.1 * np.random.default_rng(0).standard_normal(6400)).astype(np.float32)
+    assert np.abs(local.embed_sound(sound) - released.embed_sound(sound)).max() > 1e-4
+
+
 def test_an_old_file_without_counters_will_do(tmp_path):
     path = tmp_path / "old.model"
     torch.save(released(counters=False), path, _use_new_zipfile_serialization=False)
