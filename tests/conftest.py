@@ -38,6 +38,18 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("AVBENCH_CACHE", str(place))
 
 
+@pytest.fixture(scope="session")
+def shared_papers() -> Path:
+    """Folder of the papers' texts beside the checkout; skips where absent, except in CI."""
+    return _shared("papers")
+
+
+@pytest.fixture(scope="session")
+def shared_specs() -> Path:
+    """Folder of the list of reference rows beside the checkout; as `shared_papers`."""
+    return _shared("specs")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run tests that start Ray one after another: several at once starve a small machine."""
     for item in items:

@@ -250,7 +250,10 @@ def _reductions(rows: Sequence[Row]) -> Iterator[Claim]:
 
 
 def _errors(rows: Sequence[Row]) -> Iterator[Claim]:
-    """The mean error follows from the shares within 0, 1, ... frames, up to the largest error."""
+    """The mean error follows from the shares within 0, 1, ... frames, up to the largest error.
+
+    Errors are whole frames, and so is the largest.
+    """
     for cell in _cells(rows):
         if "mean_absolute_error" not in cell or "accuracy@0" not in cell:
             continue
@@ -265,7 +268,7 @@ def _errors(rows: Sequence[Row]) -> Iterator[Claim]:
             largest, longest = cell["max_absolute_error"]
             rest = 1 - steps[-1][1].low / 100
             most = sum(1 - span.low / 100 for _, span in steps[:-1])
-            most += rest * max(longest.high - (len(steps) - 1), 0)
+            most += rest * max(math.floor(longest.high + EXACT) - (len(steps) - 1), 0)
             used.append(largest)
         shares = ", ".join(f"{_said(row)} % within {t}" for t, (row, _) in enumerate(steps))
         reason = (
