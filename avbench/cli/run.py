@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -287,6 +288,7 @@ def _measure(
     relevant = {k: v for k, v in block.items() if k not in ("limit", "reference", "threads")}
     fingerprint = hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
     out, split, limit = options["out"], options["split"], options["limit"]
+    started = perf_counter()
     samples = data.count(split)
     cache = EmbeddingCache(options["cache"] or default_directory(), block["decoder"])
     with Journal(out / "answers.partial.jsonl", fingerprint) as journal:
@@ -306,7 +308,8 @@ def _measure(
         )
         if isinstance(data, ShardSet):
             write_json(out / MANIFEST, dict(data.manifest))
-        write_run(out, outcome.predictions, outcome.scores, outcome.describe(block))
+        described = outcome.describe(block)
+        write_run(out, outcome.predictions, outcome.scores, described, started=started)
         journal.discard()
 
 
