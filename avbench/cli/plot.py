@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from avbench.errors import DataError, UnknownName, UsageError
+from avbench.cli._figures import figure_options, write
+from avbench.cli.plot_similarity import similarity
+from avbench.errors import DataError, UnknownName
 
 if TYPE_CHECKING:
-    from avbench.data import Clip
     from avbench.results import Run
 
 RESULTS = click.argument("results", type=click.Path(file_okay=False, path_type=Path))
-OUT = click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="Figure to write: .png, .pdf or .svg.",
-)
 METHODS = click.option(
     "--method",
     "names",
@@ -28,48 +23,81 @@ METHODS = click.option(
     metavar="NAME",
     help="Method to draw; repeat it for several.  [default: all that do not see the truth]",
 )
+LENGTH = click.option(
+    "--length", type=int, default=None, help="Window length.  [default: the longest]"
+)
+TOLERANCE = click.option(
+    "--tolerance",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Largest error that counts as right, in frames.",
+)
+KNOWS_NOTHING = "constant"
+"""A method that frames a table and never ranks."""
 
 
 @click.group("plot")
 def command() -> None:
     r"""Draw figures from the results of runs.
 
+    With --venue and --columns a figure is drawn as wide as it will be printed, its letters at the
+    size they will have there; include it without scaling.
+
     \b
     Examples:
-      avbench plot accuracy demo/results --out accuracy.pdf
+      avbench plot accuracy demo/results --out accuracy.pdf --venue interspeech
       avbench plot confusion demo/results --length 15 --out confusion.png
+      avbench plot differences demo/results --out differences.pdf --venue cvpr --columns 2
       avbench plot similarity --shards demo/shards --offset 3 --out similarity.svg
     """
+
+
+command.add_command(similarity)
 
 
 @command.command("accuracy")
 @RESULTS
 @METHODS
-@OUT
-def accuracy(results: Path, names: Sequence[str], out: Path) -> None:
-    r"""Draw accuracy against window length, with the spread over repeats and chance.
+@click.option(
+    "--spread",
+    type=click.Choice(["interval", "repeats"]),
+    default="interval",
+    show_default=True,
+    help="What the bars show: the 95 % interval, or the standard deviation over repeats.",
+)
+@figure_options
+def accuracy(results: Path, names: Sequence[str], spread: str, **out: Any) -> None:
+    r"""Draw accuracy against window length, with intervals and chance.
 
     RESULTS is a directory that avbench run wrote.
 
     \b
     Examples:
       avbench plot accuracy demo/results --out accuracy.pdf
+      avbench plot accuracy demo/results --spread repeats --venue icassp --out accuracy.pdf
     """
     from avbench import plots
-    from avbench.results import read_run
 
-    run = read_run(results)
-    search = int(run.block["task"]["search"])
-    plots.save(plots.accuracy(run.scores, search=search, methods=_chosen(run, names)), out)
-    click.echo(f"{out}")
+    run = _read(results)
+    task = run.block["task"]
+    write(
+        plots.accuracy,
+        out,
+        run.scores,
+        search=int(task["search"]),
+        truth=task.get("rules", {}).get("truth", "uniform"),
+        methods=_chosen(run, names),
+        spread=spread,
+    )
 
 
 @command.command("confusion")
 @RESULTS
 @METHODS
-@click.option("--length", type=int, default=None, help="Window length.  [default: the longest]")
-@OUT
-def confusion(results: Path, names: Sequence[str], length: int | None, out: Path) -> None:
+@LENGTH
+@figure_options
+def confusion(results: Path, names: Sequence[str], length: int | None, **out: Any) -> None:
     r"""Draw which true offsets are taken for which, one panel a method.
 
     RESULTS is a directory that avbench run wrote.
@@ -79,80 +107,184 @@ def confusion(results: Path, names: Sequence[str], length: int | None, out: Path
       avbench plot confusion demo/results --length 11 --method sync-e2e --out confusion.png
     """
     from avbench import plots
-    from avbench.results import read_run
 
-    run = read_run(results)
-    length = length or max(row.window for row in run.scores)
-    figure = plots.confusion(run.predictions, methods=_chosen(run, names), length=length)
-    plots.save(figure, out)
-    click.echo(f"{out}")
+    run = _read(results)
+    methods = _chosen(run, names)
+    write(plots.confusion, out, run.predictions, methods=methods, length=_length(run, length))
 
 
-@command.command("similarity")
-@click.option(
-    "--shards",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Directory that build-shards wrote.",
-)
-@click.option("--split", default=None, help="[default: any]")
-@click.option("--key", default=None, help="Clip to draw.  [default: the first long enough]")
-@click.option("--method", "name", default="syncnet", show_default=True, help="Whose embeddings.")
-@click.option("--checkpoint", type=click.Path(dir_okay=False, path_type=Path), default=None)
-@click.option("--length", type=click.IntRange(6), default=20, show_default=True)
-@click.option(
-    "--offset",
-    type=int,
-    default=0,
-    show_default=True,
-    help="Displace the sound by this many frames first; positive: audio leads.",
-)
-@click.option("--search", type=click.IntRange(1), default=5, show_default=True)
-@OUT
-def similarity(
-    shards: Path,
-    split: str | None,
-    key: str | None,
-    name: str,
-    checkpoint: Path | None,
-    length: int,
-    offset: int,
-    search: int,
-    out: Path,
+@command.command("risk-coverage")
+@RESULTS
+@METHODS
+@LENGTH
+@TOLERANCE
+@figure_options
+def risk_coverage(
+    results: Path, names: Sequence[str], length: int | None, tolerance: int, **out: Any
 ) -> None:
-    r"""Draw the similarity of every picture with every sound in the middle of one clip.
+    r"""Draw how many of the surest answers are wrong, against how many are relied on.
 
-    The diagonal of the true offset is framed; beside the matrix stands the mean along the diagonal
-    of each candidate offset.
+    RESULTS is a directory that avbench run wrote. Methods that give every answer the same
+    confidence are left out unless they are named.
 
     \b
     Examples:
-      avbench plot similarity --shards demo/shards --out similarity.png
-      avbench plot similarity --shards demo/shards --key tape-0000-00 --offset -4 --out late.pdf
+      avbench plot risk-coverage demo/results --length 20 --out risk.pdf --venue ieee
     """
-    from avbench import methods, plots
-    from avbench.methods import EmbeddingMethod
-    from avbench.similarity import similarity_matrix
+    from avbench import plots
 
-    method = methods.load(name, checkpoint, search=search)
-    if not isinstance(method, EmbeddingMethod):
-        raise UsageError(f"{name} has no embeddings to compare; choose syncnet, for instance")
-    clip = _find(shards, split, key, length + 2 * abs(offset))
-    window = clip.window((len(clip) - length) // 2, length, offset)
-    rows = method.embed(window.without_truth())
-    truth = None if window.alignment is None else window.alignment.offset
-    known = "unknown offset" if truth is None else f"offset {truth:+d}"
-    figure = plots.similarity(
-        similarity_matrix(rows.audio, rows.video),
-        offset=truth,
-        search=search,
-        title=f"{clip.key}, {length} frames, {known} ({name})",
+    run = _read(results)
+    length = _length(run, length)
+    methods = _confident(run, names, length)
+    options = {"methods": methods, "length": length, "tolerance": tolerance}
+    write(plots.risk_coverage, out, run.predictions, **options)
+
+
+@command.command("confidence")
+@RESULTS
+@METHODS
+@LENGTH
+@TOLERANCE
+@figure_options
+def confidence(
+    results: Path, names: Sequence[str], length: int | None, tolerance: int, **out: Any
+) -> None:
+    r"""Draw how sure right and wrong answers were, one panel a method.
+
+    RESULTS is a directory that avbench run wrote. Methods that give every answer the same
+    confidence are left out unless they are named.
+
+    \b
+    Examples:
+      avbench plot confidence demo/results --length 20 --tolerance 1 --out confidence.pdf
+    """
+    from avbench import plots
+
+    run = _read(results)
+    length = _length(run, length)
+    methods = _confident(run, names, length)
+    options = {"methods": methods, "length": length, "tolerance": tolerance}
+    write(plots.confidence, out, run.predictions, **options)
+
+
+@command.command("errors")
+@RESULTS
+@METHODS
+@LENGTH
+@figure_options
+def errors(results: Path, names: Sequence[str], length: int | None, **out: Any) -> None:
+    r"""Draw what is left of the offset after correction, over the windows of perception.
+
+    RESULTS is a directory that avbench run wrote. The windows are those of ITU-R BT.1359 and EBU
+    R37; sound that is late is noticed later than sound that is early.
+
+    \b
+    Examples:
+      avbench plot errors demo/results --method syncnet --method sync-e2e --out errors.pdf
+    """
+    from avbench import plots
+
+    run = _read(results)
+    methods = _chosen(run, names)
+    write(plots.errors, out, run.predictions, methods=methods, length=_length(run, length))
+
+
+@command.command("differences")
+@RESULTS
+@METHODS
+@click.option("--metric", default="accuracy@0", show_default=True)
+@click.option(
+    "--against",
+    default=None,
+    metavar="NAME",
+    help="Draw each method minus this one.  [default: every pair]",
+)
+@click.option("--length", "lengths", type=int, multiple=True, help="Window length.  [default: all]")
+@figure_options
+def differences(
+    results: Path,
+    names: Sequence[str],
+    metric: str,
+    against: str | None,
+    lengths: Sequence[int],
+    **out: Any,
+) -> None:
+    r"""Draw paired differences between methods with their 95 % intervals.
+
+    RESULTS is a directory that avbench run wrote. A point is filled where the test, corrected for
+    the number of pairs, tells the two methods apart.
+
+    \b
+    Examples:
+      avbench plot differences demo/results --against syncnet --out differences.pdf
+      avbench plot differences demo/results --metric accuracy@1 --length 20 --out pairs.png
+    """
+    from avbench import plots
+
+    run = _read(results)
+    if not run.comparisons:
+        raise DataError(f"{results} holds no paired comparisons; measure two methods or more")
+    if against is not None:
+        _chosen(run, [against])
+    if not names:  # what knows nothing is no rival, and would stretch the axis
+        names = [name for name in _chosen(run, ()) if name != KNOWS_NOTHING]
+    write(
+        plots.differences,
+        out,
+        run.comparisons,
+        metric=metric,
+        methods=_chosen(run, names),
+        against=against,
+        windows=lengths or None,
     )
-    plots.save(figure, out)
-    click.echo(f"{out}")
+
+
+@command.command("reported")
+@click.argument("leaderboards", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--protocol", default="kim-strict-5", show_default=True, help="Rules that the rows follow."
+)
+@click.option("--metric", default="accuracy@0", show_default=True)
+@click.option(
+    "--method", "names", multiple=True, metavar="NAME", help="Method to draw.  [default: all]"
+)
+@figure_options
+def reported(
+    leaderboards: Path, protocol: str, metric: str, names: Sequence[str], **out: Any
+) -> None:
+    r"""Draw what papers report beside what was measured, in panels that share no data.
+
+    LEADERBOARDS is a folder with reported/ and measured/, such as leaderboards here.
+
+    \b
+    Examples:
+      avbench plot reported leaderboards --out reported.pdf --venue neurips
+      avbench plot reported leaderboards --protocol pm-window-15 --metric accuracy@1 --out pm.png
+    """
+    from avbench import plots
+    from avbench.leaderboard.rows import read_measured, read_reported
+
+    rows = [*read_reported(leaderboards), *read_measured(leaderboards)]
+    if not rows:
+        raise DataError(f"{leaderboards} holds neither reported nor measured rows")
+    if protocol not in (known := {row.protocol for row in rows}):
+        raise UnknownName("protocol", protocol, known)
+    chosen = [row for row in rows if row.protocol == protocol]
+    write(plots.reported, out, chosen, metric=metric, methods=list(names) or None)
+
+
+def _read(results: Path) -> Run:
+    from avbench.results import read_run
+
+    return read_run(results)
+
+
+def _length(run: Run, length: int | None) -> int:
+    return length or max(row.window for row in run.scores)
 
 
 def _chosen(run: Run, names: Sequence[str]) -> list[str]:
+    """Return the methods asked for, or all that do not see the truth."""
     measured = {row.method for row in run.scores}
     for name in names:
         if name not in measured:
@@ -161,21 +293,14 @@ def _chosen(run: Run, names: Sequence[str]) -> list[str]:
     return list(names) or sorted(measured - told) or sorted(measured)
 
 
-def _find(shards: Path, split: str | None, key: str | None, least: int) -> Clip:
-    """Return the named clip, or the first of at least so many frames."""
-    from avbench.shards import decode_sample, open_set
+def _confident(run: Run, names: Sequence[str], length: int) -> list[str]:
+    """Return the methods asked for, or all that say how sure they are."""
+    from avbench import plots
 
-    found = open_set(shards)
-    for sample in found.samples(split):
-        if key is None and len(sample.alignment) >= least:
-            return decode_sample(sample)
-        if sample.key == key:
-            if len(sample.alignment) < least:
-                raise DataError(
-                    f"clip {key} has {len(sample.alignment)} frames, and this needs {least}; "
-                    "choose a smaller --length or --offset"
-                )
-            return decode_sample(sample)
-    if key is None:
-        raise DataError(f"no clip in {shards} has {least} frames; choose a smaller --length")
-    raise UnknownName("clip", key, found.index(split)["key"].tolist()[:20])
+    chosen = _chosen(run, names)
+    if names:
+        return chosen
+    found = [name for name in chosen if plots.has_confidence(run.predictions, name, length)]
+    if not found:
+        raise DataError(f"no method says how sure it is: {', '.join(chosen)}")
+    return found

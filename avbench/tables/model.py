@@ -72,7 +72,7 @@ class Table:
     """What the columns are."""
 
     def to_text(self) -> str:
-        """Render for a terminal: columns aligned, notes below."""
+        """Render for a terminal: columns aligned, a star at the best, notes below."""
         lines = [self.caption]
         for block in self.blocks:
             labels = _column([self.corner, *(label for label, _ in block.rows)], str.ljust)
@@ -83,7 +83,8 @@ class Table:
             head, *body = ("  ".join(row).rstrip() for row in zip(labels, *columns, strict=True))
             rule = "  ".join("-" * len(column[0]) for column in (labels, *columns))
             lines += ["", block.title, head, rule, *body]
-        lines += ["", *(textwrap.fill(note, 100) for note in self.notes)] if self.notes else []
+        notes = [note.replace("Bold:", "With a star:", 1) for note in self.notes]
+        lines += ["", *(textwrap.fill(note, 100) for note in notes)] if notes else []
         return "\n".join(lines) + "\n"
 
     def to_markdown(self) -> str:
@@ -132,7 +133,9 @@ def _lined_up(cells: Sequence[Cell | None]) -> list[str]:
             ("± " if spread.startswith("±") else "  ") + number
             for spread, number in zip(spreads, numbers, strict=True)
         ]
-    columns = [_column(means, str.rjust), numbers, _column(gains, str.rjust)]
+    stars = ["*" if cell and cell.best else "" for cell in cells]
+    starred = [star + mean for star, mean in zip(stars, means, strict=True)]
+    columns = [_column(starred, str.rjust), numbers, _column(gains, str.rjust)]
     filled = [column for column in columns if any(map(str.strip, column))]
     return [" ".join(row) for row in zip(*filled, strict=True)]
 

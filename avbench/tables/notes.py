@@ -10,8 +10,8 @@ from avbench.metrics.offset import chance
 from avbench.results import Run, Score
 
 _INTERVALS = {
-    "wilson": "Wilson's score interval over the questions",
     "cluster-bootstrap": "a bootstrap over the recordings that the clips were cut from",
+    "wilson": "Wilson's score interval with one trial a recording",
 }
 
 

@@ -1,14 +1,32 @@
+"""Figures show what the numbers say, fit where they are printed, and are the same bytes twice."""
+
 from __future__ import annotations
 
+import itertools
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from simulated import Failing, Simulated, clip
 
-from avbench import plots
+from avbench import plots, venues
 from avbench.benchmark import Outcome, evaluate
+from avbench.data import JSON
 from avbench.errors import DataError, UsageError
+from avbench.leaderboard.rows import Row
+from avbench.metrics import confidence as selective
+from avbench.metrics import perceptual
+from avbench.plots import answers
+from avbench.results import Score
 from avbench.similarity import similarity_matrix
 from avbench.tasks import OffsetTask
 from baselines.constant import Constant
@@ -22,8 +40,105 @@ def outcome() -> Outcome:
     return evaluate(methods, [clip(number) for number in range(10)], TASK)
 
 
+def with_intervals(rows: list[Score]) -> list[Score]:
+    return [
+        replace(row, low=max(0.0, row.value - 0.06), high=min(1.0, row.value + 0.03))
+        if row.value is not None and row.metric.startswith("accuracy@")
+        else row
+        for row in rows
+    ]
+
+
+def reported_rows() -> list[Row]:
+    rows = []
+    for kind, dataset, drawn in (("paper", "lrs2", False), ("measured", "demo", True)):
+        for place, method in enumerate(("syncnet", "diag-avg", "sync-e2e")):
+            for window in (11, 13, 20):
+                given: dict[str, object] = dict.fromkeys(Row.__dataclass_fields__)
+                text = ("condition", "interval", "reference", "note", "suspect", "run", "split")
+                given |= dict.fromkeys(text, "")
+                value = 40.0 + 5 * place + window
+                given |= {
+                    "kind": kind,
+                    "method": method,
+                    "dataset": dataset,
+                    "drawn": drawn,
+                    "protocol": "kim-strict-5",
+                    "version": 1 if drawn else None,
+                    "window": window,
+                    "metric": "accuracy@0",
+                    "value": value,
+                    "std": 0.4,
+                    "low": value - 3 if drawn else None,
+                    "high": value + 2 if drawn else None,
+                    "source": "measured/demo" if drawn else "Kim et al. (2021): End-to-end",
+                    "printed": "",
+                    "ranked": True,
+                }
+                rows.append(Row(**given))  # type: ignore[arg-type]
+    return rows
+
+
+def comparisons() -> dict[str, JSON]:
+    """Return paired comparisons of three methods at two window lengths."""
+    gaps = {("a", "b"): -0.04, ("a", "long-name"): -0.1, ("b", "long-name"): -0.01}
+    return {
+        "cells": [
+            {
+                "metric": "accuracy@0",
+                "window": window,
+                "methods": [],
+                "pairs": [
+                    {
+                        "a": a,
+                        "b": b,
+                        "difference": gap - window / 1000,
+                        "low": gap - window / 1000 - 0.02,
+                        "high": gap - window / 1000 + 0.03,
+                        "significant": abs(gap) > 0.02,
+                    }
+                    for (a, b), gap in gaps.items()
+                ],
+            }
+            for window in (11, 20)
+        ]
+    }
+
+
+KINDS = (
+    "accuracy",
+    "confusion",
+    "risk-coverage",
+    "confidence",
+    "errors",
+    "differences",
+    "reported",
+    "similarity",
+)
+
+
+def draw(outcome: Outcome, kind: str, **options: float) -> Figure:
+    """Draw one figure of each kind from the same small run."""
+    said = {"methods": ["clear", "noisy"], "length": 11, **options}
+    rows = Simulated(noise=0.1).embed(clip(2).window(10, 20, -2))
+    matrix = similarity_matrix(rows.audio, rows.video)
+    drawn: dict[str, Callable[[], Figure]] = {
+        "accuracy": lambda: plots.accuracy(with_intervals(outcome.scores), search=5, **options),
+        "confusion": lambda: plots.confusion(outcome.predictions, **said),
+        "risk-coverage": lambda: plots.risk_coverage(outcome.predictions, **said),
+        "confidence": lambda: plots.confidence(outcome.predictions, **said),
+        "errors": lambda: plots.errors(outcome.predictions, **said),
+        "differences": lambda: plots.differences(comparisons(), **options),
+        "reported": lambda: plots.reported(reported_rows(), **options),
+        "similarity": lambda: plots.similarity(
+            matrix, offset=-2, search=5, title="clip, 20 frames, offset -2", **options
+        ),
+    }
+    return drawn[kind]()
+
+
 def test_accuracies_are_drawn_where_they_are(outcome: Outcome) -> None:
-    figure = plots.accuracy(outcome.scores, search=5)
+    figure = plots.accuracy(with_intervals(outcome.scores), search=5)
     (axes,) = figure.axes
     values = {
         (row.window, round(100 * (row.value or 0), 6))
@@ -47,19 +162,38 @@ def test_accuracies_are_drawn_where_they_are(outcome: Outcome) -> None:
     assert axes.get_ylim()[0] == 0
 
 
+@pytest.mark.parametrize("spread", ["interval", "repeats"])
+def test_bars_are_the_spread_asked_for(outcome: Outcome, spread: str) -> None:
+    rows = with_intervals(outcome.scores)
+    figure = plots.accuracy(rows, search=5, methods=["noisy"], spread=spread)  # type: ignore[arg-type]
+    row = next(r for r in rows if (r.method, r.window, r.metric) == ("noisy", 11, "accuracy@0"))
+    assert row.value is not None
+    assert row.low is not None
+    assert row.high is not None
+    assert row.std is not None
+    ends = (
+        (row.low, row.high) if spread == "interval" else (row.value - row.std, row.value + row.std)
+    )
+    bars = figure.axes[0].containers[0].lines[2][0].get_segments()
+    assert sorted(bars[0][:, 1]) == pytest.approx([100 * end for end in ends])
+
+
 def test_only_the_chosen_methods_are_drawn(outcome: Outcome) -> None:
-    figure = plots.accuracy(outcome.scores, search=5, methods=["noisy"])
+    figure = plots.accuracy(outcome.scores, search=5, methods=["noisy"], spread="repeats")
     assert len(figure.axes[0].containers) == 2
     with pytest.raises(DataError, match="no accuracies"):
         plots.accuracy(outcome.scores, search=5, methods=["absent"])
+    bare = [replace(row, low=None, high=None) for row in outcome.scores]
+    with pytest.raises(DataError, match="no 95 % intervals"):
+        plots.accuracy(bare, search=5)
 
 
 def test_a_confusion_holds_every_answer(outcome: Outcome) -> None:
     figure = plots.confusion(outcome.predictions, methods=["clear", "constant"], length=20)
     clear, constant = (axes.images[0].get_array() for axes in figure.axes[:2])
     part = outcome.predictions.query("method == 'clear' and length == 20")
-    for offset, answers in part.groupby("offset")["predicted"]:
-        expected = 100 * (answers == offset).mean()
+    for offset, said in part.groupby("offset")["predicted"]:
+        expected = 100 * (said == offset).mean()
         assert clear[int(offset) + 5, int(offset) + 5] == pytest.approx(expected)
     assert np.asarray(clear).sum(axis=1) == pytest.approx(
         np.where(np.isin(np.arange(-5, 6), part["offset"]), 100.0, 0.0)
@@ -72,7 +206,7 @@ def test_a_confusion_holds_every_answer(outcome: Outcome) -> None:
 def test_unanswered_questions_are_named_in_the_confusion() -> None:
     found = evaluate([Failing(length=11)], [clip(1)], TASK)
     figure = plots.confusion(found.predictions, methods=["failing"], length=11)
-    assert figure.axes[0].get_title() == "failing, 11 frames (5 unanswered)"
+    assert figure.axes[0].get_title() == "failing (5 unanswered)"
     assert np.asarray(figure.axes[0].images[0].get_array()).sum() == 0
 
 
@@ -94,17 +228,189 @@ def test_the_marked_diagonal_is_the_true_one(offset: int) -> None:
     assert int(np.argmax(responses)) - 5 == offset
 
 
-@pytest.mark.parametrize("kind", plots.FORMATS)
-def test_the_same_figure_gives_the_same_bytes(outcome: Outcome, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("tolerance", [0, 1])
+def test_risk_ends_in_the_share_of_wrong_answers(outcome: Outcome, tolerance: int) -> None:
+    figure = plots.risk_coverage(
+        outcome.predictions, methods=["clear", "noisy"], length=11, tolerance=tolerance
+    )
+    for method, line in zip(("clear", "noisy"), figure.axes[0].lines, strict=True):
+        part = outcome.predictions.query(f"method == '{method}' and length == 11")
+        wrong = ((part["predicted"] - part["offset"]).abs() > tolerance).mean()
+        coverage, risk = (np.asarray(x, dtype=float) for x in line.get_data())
+        assert (coverage[-1], risk[-1]) == (100, pytest.approx(100 * wrong))
+        assert coverage[0] == pytest.approx(100 * answers.FEWEST / len(part))
+    mute = outcome.predictions.assign(confidence=np.nan)
+    with pytest.raises(DataError, match="never says how sure"):
+        plots.risk_coverage(mute, methods=["clear"], length=11)
+
+
+def test_constant_confidence_is_seen_as_none(outcome: Outcome) -> None:
+    assert plots.has_confidence(outcome.predictions, "noisy", 11)
+    same = outcome.predictions.assign(confidence=1.0)
+    assert not plots.has_confidence(same, "noisy", 11)
+
+
+def test_confidence_histograms_hold_every_question(outcome: Outcome) -> None:
+    figure = plots.confidence(outcome.predictions, methods=["noisy"], length=11)
+    (axes,) = figure.axes
+    assert sum(bar.get_height() for bar in axes.patches) == pytest.approx(100)
+    right, sure = answers.answered(outcome.predictions, "noisy", 11, 0)
+    assert axes.get_title().endswith(f"AUROC {selective.auroc(right, sure):.2f}")
+    heights = [sum(bar.get_height() for bar in group) for group in axes.containers]
+    assert heights == pytest.approx([100 * right.mean(), 100 * (1 - right.mean())])
+
+
+def test_errors_keep_their_sign_and_their_windows(outcome: Outcome) -> None:
+    """Everything predicted two frames too low: audio still leads by two."""
+    part = outcome.predictions.query("method == 'clear' and length == 11")
+    low = part.assign(predicted=part["offset"] - 2)
+    figure = plots.errors(low, methods=["clear"], length=11)
+    (axes,) = figure.axes
+    (bars,) = axes.containers
+    assert [(bar.get_x() + bar.get_width() / 2, bar.get_height()) for bar in bars] == [
+        (pytest.approx(2), pytest.approx(100))
+    ]
+    assert axes.get_title() == "clear\ninside: 100, 0, 0 %"  # +80 ms: acceptable, but seen
+    late = part.assign(predicted=part["offset"] + 2)
+    (other,) = plots.errors(late, methods=["clear"], length=11).axes
+    assert other.get_title() == "clear\ninside: 100, 100, 0 %"
+    spans = {
+        tuple(
+            np.round(
+                np.asarray(patch.get_extents().transformed(axes.transData.inverted()))[:, 0], 3
+            )
+        )
+        for patch in axes.patches
+        if patch not in list(bars)
+    }
+    assert spans == {
+        tuple(round(ms / 40, 3) for ms in (w.lag_ms, w.lead_ms))
+        for w in (perceptual.WINDOWS[name] for name in answers.BANDS)
+    }
+
+
+def test_differences_are_turned_towards_the_better(outcome: Outcome) -> None:
+    figure = plots.differences(comparisons())
+    (axes,) = figure.axes
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    assert [name.split(" ")[::2] for name in names] == [
+        ["long-name", "a"],
+        ["b", "a"],
+        ["long-name", "b"],
+    ]
+    points = [line for line in axes.lines if line.get_marker() in plots.MARKERS]
+    assert all(float(line.get_xdata()[0]) > 0 for line in points)
+    filled = {line.get_markerfacecolor() != "white" for line in points[:2]}
+    assert filled == {True}
+    hollow = [line for line in points if line.get_markerfacecolor() == "white"]
+    assert len(hollow) == 2  # long-name - b, at both lengths
+    intervals = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2]
+    assert any(
+        np.allclose(ends, (100 * (0.111 - 0.03), 100 * (0.111 + 0.02))) for ends in intervals
+    )
+
+
+def test_differences_against_one_method() -> None:
+    (axes,) = plots.differences(comparisons(), against="long-name", windows=[20]).axes
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    assert [name.split(" ")[::2] for name in names] == [["b", "long-name"], ["a", "long-name"]]
+    points = [line for line in axes.lines if line.get_marker() in plots.MARKERS]
+    found = sorted(float(line.get_xdata()[0]) for line in points)
+    assert found == pytest.approx([-12.0, -3.0])
+    with pytest.raises(DataError, match="no paired differences"):
+        plots.differences(comparisons(), metric="accuracy@9")
+
+
+def test_reported_and_measured_never_share_axes() -> None:
+    figure = plots.reported(reported_rows())
+    assert len(figure.axes) == 2
+    paper, ours = figure.axes
+    assert paper.get_title().startswith("Reported: Kim et al. (2021)\nlrs2")
+    assert ours.get_title().startswith("Measured\ndemo (drawn faces), kim-strict-5 v1")
+    for axes in (paper, ours):
+        assert len(axes.containers) == 3
+    first = {axes: axes.containers[0].lines[0] for axes in (paper, ours)}
+    assert first[paper].get_color() == first[ours].get_color()
+    assert first[paper].get_markerfacecolor() == "white"
+    assert first[ours].get_markerfacecolor() == first[ours].get_color()
+    bar = ours.containers[0].lines[2][0].get_segments()[0]
+    assert sorted(bar[:, 1]) == pytest.approx([48.0, 53.0])
+    with pytest.raises(DataError, match="no rows"):
+        plots.reported(reported_rows(), metric="accuracy@4")
+
+
+def texts_of(figure: Figure) -> list[tuple[str, tuple[float, float, float, float]]]:
+    """Return every text that is drawn, with its box in pixels."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    unseen = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in axis.get_major_ticks():
+                if not low - 1e-9 <= tick.get_loc() <= high + 1e-9:
+                    unseen.add(tick.label1)
+    found = []
+    for text in figure.findobj(Text):
+        if text.get_visible() and text.get_text().strip() and text not in unseen:
+            box = text.get_window_extent(canvas.get_renderer())
+            found.append((text.get_text(), (box.x0, box.y0, box.x1, box.y1)))
+    return found
+
+
+@pytest.mark.parametrize("venue", ["screen", "interspeech-1", "ieee-1", "ieee-2", "neurips-1"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_text_is_cut_off_or_lies_on_another(outcome: Outcome, kind: str, venue: str) -> None:
+    name, _, columns = venue.partition("-")
+    options = {"width": venues.get(name).inches(int(columns))} if columns else {}
+    figure = draw(outcome, kind, **options)
+    texts = texts_of(figure)
+    assert len(texts) > 5
+    width, height = figure.get_size_inches() * figure.dpi
+    if options:
+        assert width == pytest.approx(options["width"] * figure.dpi)
+    for text, (x0, y0, x1, y1) in texts:
+        assert x0 >= -1, text
+        assert y0 >= -1, text
+        assert x1 <= width + 1, text
+        assert y1 <= height + 1, text
+    for (a, p), (b, q) in itertools.combinations(texts, 2):
+        wide = min(p[2], q[2]) - max(p[0], q[0])
+        high = min(p[3], q[3]) - max(p[1], q[1])
+        assert wide <= 2 or high <= 2 or (a, p) == (b, q), f"{a!r} lies on {b!r}"
+
+
+@pytest.mark.parametrize("suffix", plots.FORMATS)
+def test_the_same_figure_gives_the_same_bytes(
+    outcome: Outcome, tmp_path: Path, suffix: str
+) -> None:
     for name in ("a", "b"):
-        figure = plots.accuracy(outcome.scores, search=5)
-        plots.save(figure, tmp_path / "made" / f"{name}.{kind}")
-    first, second = ((tmp_path / "made" / f"{name}.{kind}").read_bytes() for name in ("a", "b"))
+        plots.save(draw(outcome, "accuracy"), tmp_path / "made" / f"{name}.{suffix}")
+    first, second = ((tmp_path / "made" / f"{name}.{suffix}").read_bytes() for name in ("a", "b"))
     assert first == second
     assert first[:5] in (b"\x89PNG\r", b"%PDF-", b"<?xml")
     assert len(list((tmp_path / "made").iterdir())) == 2
 
 
+def test_another_process_gives_the_same_pdf_with_embedded_fonts(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib, numpy as np; from avbench import plots;"
+        "m = np.add.outer(np.arange(12.0), np.arange(12.0)) / 22;"
+        "plots.save(plots.similarity(m, offset=1, search=3), pathlib.Path(sys.argv[1]))"
+    )
+    made = []
+    for seed in ("1", "2"):
+        path = tmp_path / f"{seed}.pdf"
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, "-W", "error", "-c", code, str(path)], env=env, check=True)
+        made.append(path.read_bytes())
+    assert made[0] == made[1]
+    assert b"/FontFile2" in made[0]  # TrueType, embedded
+    assert not re.search(rb"/Subtype\s*/Type3", made[0])
+
+
 def test_other_endings_are_refused(outcome: Outcome, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"\.png, \.pdf or \.svg"):
-        plots.save(plots.accuracy(outcome.scores, search=5), tmp_path / "figure.jpg")
+        plots.save(draw(outcome, "accuracy"), tmp_path / "figure.jpg")
+    with pytest.raises(UsageError, match="let them agree"):
+        plots.save(draw(outcome, "accuracy"), tmp_path / "figure.png", "pdf")

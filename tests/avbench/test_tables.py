@@ -117,14 +117,14 @@ def test_the_papers_row_prints_as_in_the_paper() -> None:
     table = accuracy_table(with_reductions(PAPER), reference="syncnet", caption="LRS2")
     text = table.to_text()
     assert "45.17 ± 0.32" in text
-    assert "66.88 ± 0.35 (39.60)" in text  # 39.59 in the paper, from unrounded accuracies
+    assert "*66.88 ± 0.35 (39.60)" in text  # 39.59 in the paper, from unrounded accuracies
     assert "79.26 ± 0.29 (21.26)" in text
     lines = text.splitlines()
     assert [line.split()[0] for line in lines if " ± " in line] == ["syncnet", "sync-e2e"]
     marks = {tuple(i for i, c in enumerate(line) if c == "±") for line in lines if " ± " in line}
     assert len(marks) == 1
     assert len(lines[3].split()) == 3
-    assert {len(dash) for dash in lines[4].split()} == {19, 20}
+    assert {len(dash) for dash in lines[4].split()} == {19, 21}
 
 
 def test_markdown_is_a_table_and_marks_the_best() -> None:
@@ -196,7 +196,7 @@ def test_one_repeat_has_no_spread() -> None:
     assert Cell(50.0).text() == "50.00"
     task = OffsetTask(lengths=(11,), repeats=1)
     found = evaluate([Oracle()], [clip(1)], task)
-    assert "oracle  100.00\n" in accuracy_table(found.scores).to_text()
+    assert "oracle  *100.00\n" in accuracy_table(found.scores).to_text()
 
 
 def test_chance_is_stated_from_the_search_range() -> None:
@@ -230,7 +230,7 @@ def test_the_notes_name_the_interval_and_the_ranks(run: Run) -> None:
     better = replace(run, scores=with_intervals(run.scores), comparisons={"cells": cells})
     table = run_table(better, shown="interval", windows=[11])
     text = " ".join(table.notes)
-    assert "95 % interval, Wilson's score interval over the questions (70 recordings)." in text
+    assert "95 % interval, Wilson's score interval with one trial a recording (70 recordings)." in text
     assert "standard deviation" not in text
     assert "does not tell apart" in text
     assert table.columns == (11,)

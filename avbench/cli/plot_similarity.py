@@ -1,0 +1,107 @@
+"""``avbench plot similarity``: one clip as a method sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from avbench.cli._figures import figure_options, write
+from avbench.errors import DataError, UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from avbench.data import Clip
+
+
+@click.command("similarity")
+@click.option(
+    "--shards",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Directory that build-shards wrote.",
+)
+@click.option("--split", default=None, help="[default: any]")
+@click.option("--key", default=None, help="Clip to draw.  [default: the first long enough]")
+@click.option("--method", "name", default="syncnet", show_default=True, help="Whose embeddings.")
+@click.option("--checkpoint", type=click.Path(dir_okay=False, path_type=Path), default=None)
+@click.option("--length", type=click.IntRange(6), default=20, show_default=True)
+@click.option(
+    "--offset",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Displace the sound by this many frames first; positive: audio leads.",
+)
+@click.option("--search", type=click.IntRange(1), default=5, show_default=True)
+@click.option(
+    "--save-matrix",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    metavar="FILE.csv",
+    help="Write the matrix too: a line per audio row, a number per video row.",
+)
+@figure_options
+def similarity(
+    shards: Path,
+    split: str | None,
+    key: str | None,
+    name: str,
+    checkpoint: Path | None,
+    length: int,
+    offset: int,
+    search: int,
+    save_matrix: Path | None,
+    **out: Any,
+) -> None:
+    r"""Draw the similarity of every picture with every sound in the middle of one clip.
+
+    The diagonal of the true offset is framed; beside the matrix stands the mean along the diagonal
+    of each candidate offset.
+
+    \b
+    Examples:
+      avbench plot similarity --shards demo/shards --out similarity.png
+      avbench plot similarity --shards demo/shards --key tape-0000-00 --offset -4 --out late.pdf
+    """
+    from avbench import methods, plots
+    from avbench.methods import EmbeddingMethod
+    from avbench.similarity import similarity_matrix
+
+    method = methods.load(name, checkpoint, search=search)
+    if not isinstance(method, EmbeddingMethod):
+        raise UsageError(f"{name} has no embeddings to compare; choose syncnet, for instance")
+    clip = _find(shards, split, key, length + 2 * abs(offset))
+    window = clip.window((len(clip) - length) // 2, length, offset)
+    rows = method.embed(window.without_truth())
+    matrix = similarity_matrix(rows.audio, rows.video)
+    truth = None if window.alignment is None else window.alignment.offset
+    known = "unknown offset" if truth is None else f"offset {truth:+d}"
+    title = f"{clip.key}, {length} frames, {known} ({name})"
+    if save_matrix:
+        from avbench.shards import write_atomic
+
+        lines = [",".join(f"{value:.4f}" for value in row) for row in matrix]
+        save_matrix.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(save_matrix, "".join(f"{line}\n" for line in lines).encode())
+    write(plots.similarity, out, matrix, offset=truth, search=search, title=title)
+
+
+def _find(shards: Path, split: str | None, key: str | None, least: int) -> Clip:
+    """Return the named clip, or the first of at least so many frames."""
+    from avbench.shards import decode_sample, open_set
+
+    found = open_set(shards)
+    for sample in found.samples(split):
+        if key is None and len(sample.alignment) >= least:
+            return decode_sample(sample)
+        if sample.key == key:
+            if len(sample.alignment) < least:
+                raise DataError(
+                    f"clip {key} has {len(sample.alignment)} frames, and this needs {least}; "
+                    "choose a smaller --length or --offset"
+                )
+            return decode_sample(sample)
+    if key is None:
+        raise DataError(f"no clip in {shards} has {least} frames; choose a smaller --length")
+    raise UnknownName("clip", key, found.index(split)["key"].tolist()[:20])
