@@ -4,12 +4,13 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 WORKERS ?= $(shell nproc)
 DEMO ?= demo
+GATE ?= .ci-demo
 DEMO_VIDEOS ?= 100
 DEMO_REPEATS ?= 10
 TOOLS = chromium chromium-driver texlive-latex-recommended texlive-fonts-recommended
 OPENCV = $(shell grep '^opencv-python-headless' constraints.txt)
 
-.PHONY: help demo test check format lint types layers tests install tools clean
+.PHONY: help demo test check format lint types layers tests install tools gate clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -46,6 +47,10 @@ layers: install
 	$(BIN)/lint-imports
 tests: install
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+gate: install ## Hold the numbers of a small pinned set against leaderboards/pinned
+	test -f $(GATE)/shards/dataset.json || $(MAKE) demo DEMO=$(GATE) DEMO_VIDEOS=12 DEMO_REPEATS=2
+	$(BIN)/avbench leaderboard check --shards $(GATE)/shards --out $(GATE)/gate
 
 tools: ## Install the browser and LaTeX that some tests drive (Debian, as root)
 	apt-get update -qq

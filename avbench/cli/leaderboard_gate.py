@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from avbench.errors import AvbenchError, UsageError
+from avbench.leaderboard import checkout_folder
 
 if TYPE_CHECKING:
     from avbench.data import JSON
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
-EXPECTED = Path("leaderboards/pinned/expected.json")
-MEASURED = Path("leaderboards/measured")
+EXPECTED = checkout_folder() / "pinned" / "expected.json"
+MEASURED = checkout_folder() / "measured"
 _SHARDS = click.option(
     "--shards",
     type=FOLDER,
@@ -32,7 +33,13 @@ _NOTE = click.option("--note", default="", help="A sentence on why questions fai
 @click.command("check")
 @click.argument("results", type=FOLDER, required=False)
 @click.option("--shards", type=FOLDER, help="Measure on this shard set now, as was expected.")
-@click.option("--expected", type=FILE, default=EXPECTED, show_default=True)
+@click.option(
+    "--expected",
+    type=FILE,
+    default=EXPECTED,
+    show_default="leaderboards/pinned/expected.json of the checkout",
+    help="What 'update --expected' wrote.",
+)
 @click.option(
     "--epsilon",
     type=click.FloatRange(0, 1),
@@ -106,7 +113,13 @@ def _measure(before: Expected, shards: Path, out: Path | None) -> Run:
 
 @click.command("update")
 @click.argument("results", type=FOLDER)
-@click.option("--to", type=FOLDER, default=MEASURED, show_default=True, help="Measured results.")
+@click.option(
+    "--to",
+    type=FOLDER,
+    default=MEASURED,
+    show_default="leaderboards/measured of the checkout",
+    help="Folder of measured results.",
+)
 @click.option("--name", help="Folder below --to.  [default: the data set's name]")
 @click.option(
     "--expected", type=FILE, help="Renew this expectation of 'check' instead of measured results."
@@ -135,7 +148,7 @@ def update(
       avbench leaderboard update .ci-demo/results --shards .ci-demo/shards \
         --expected leaderboards/pinned/expected.json
     """
-    from avbench.leaderboard import store
+    from avbench.leaderboard import changes, store
     from avbench.leaderboard.card import objections
     from avbench.results import read_run
 
@@ -152,11 +165,11 @@ def update(
         merged, dropped = store.merge(old, new)
         for row, reason in dropped:
             click.echo(f"dropped  {' '.join(map(str, store.key_of(row)))}: {reason}")
-    moved = store.changes(old, merged)
-    for change in moved:
-        click.echo(f"{_kind(change):<8} {_cell(change.key)}: {_shift(change)}")
-    total = len(merged.rows)
-    click.echo(f"{len(moved)} of {total} numbers differ from {folder}" if old else f"{total} new")
+    found = changes.changes(old, merged)
+    for change in found:
+        if change.kind != "same":
+            click.echo(change.line())
+    click.echo(changes.summary(found))
     if not dry_run:
         store.write(folder, merged)
         click.echo(f"{folder} is up to date")
@@ -198,32 +211,38 @@ def _renew(run: Run, path: Path, dry_run: bool) -> None:
         click.echo(f"{path} holds what {run.block['dataset']} gives now")
 
 
-def _kind(change: tuple[object, float | None, float | None]) -> str:
-    _, before, after = change
-    return "new" if before is None else "gone" if after is None else "moved"
+@click.command("diff")
+@click.argument("before", type=FOLDER)
+@click.argument("after", type=FOLDER)
+@click.option("--all", "everything", is_flag=True, help="Print the numbers that are equal too.")
+@click.option("--metric", "metrics", multiple=True, help="Only this metric; repeat for several.")
+def diff(before: Path, after: Path, everything: bool, metrics: Sequence[str]) -> None:
+    r"""Say what differs between two results: folders of runs, or of committed measured data.
 
+    Every number that differs is printed with its difference and, where there are intervals, with
+    them. Where both folders hold predictions, shares of questions get a 95 % interval of the
+    difference and a p value over recordings, paired where both runs asked the same questions;
+    the last p value is adjusted for the number of tests (Holm).
 
-def _cell(key: tuple[str, int, str]) -> str:
-    method, window, metric = key
-    return f"{method} at {window} frames, {metric}"
+    \b
+    Examples:
+      avbench leaderboard diff yesterday/results today/results
+      avbench leaderboard diff leaderboards/measured/demo demo/results --metric accuracy@0 --all
+    """
+    from avbench.leaderboard import changes, store
+    from avbench.results import PREDICTIONS, read_run
 
-
-def _shift(change: tuple[tuple[str, int, str], float | None, float | None]) -> str:
-    key, before, after = change
-    if before is None or after is None:
-        return _number(key[2], after if before is None else before)
-    sign = _number(key[2], after - before, signed=True)
-    return f"{_number(key[2], before)} -> {_number(key[2], after)} ({sign})"
-
-
-def _number(metric: str, value: float | None, signed: bool = False) -> str:
-    from avbench.leaderboard.rows import unit_of
-
-    if value is None:
-        return "undefined"
-    percent = unit_of(metric) == "percent"
-    text = f"{100 * value if percent else value:{'+' if signed else ''}.2f}"
-    return text + (" %" if percent and not signed else "")
+    old, new = store.read(before), store.read(after)
+    changes.check_comparable(old.card, new.card)
+    found = [c for c in changes.changes(old, new) if not metrics or c.key[2] in metrics]
+    if not found:
+        raise UsageError(f"there are no numbers of {', '.join(metrics)} in {before} or {after}")
+    if all((folder / PREDICTIONS).is_file() for folder in (before, after)):
+        found = changes.tested(found, read_run(before), read_run(after))
+    for change in found:
+        if everything or change.kind != "same":
+            click.echo(change.line())
+    click.echo(changes.summary(found))
 
 
 @click.command("submit")

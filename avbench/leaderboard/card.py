@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -27,7 +26,6 @@ PROPORTIONS = ("accuracy@", "perceptual@")
 _MOVING = ("numpy", "torch", "torchaudio")
 """Packages that compute the numbers; the decoder has its own entry in the card."""
 _DIGITS = 9
-_PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/'\"]+/)+")
 
 
 def platform(card: Mapping[str, JSON]) -> dict[str, str]:
@@ -166,19 +164,6 @@ def result_version(card: Mapping[str, JSON], metric: str, metrics: Mapping[str, 
 
 def _data(card: Mapping[str, JSON]) -> JSON:
     return card.get("clips_sha256") or card.get("shards_sha256")
-
-
-def sanitised(value: JSON) -> JSON:
-    """Return JSON with every absolute path cut down to its last name.
-
-    >>> sanitised({"note": "cannot read /home/ann/set/a.tar"})
-    {'note': 'cannot read a.tar'}
-    """
-    if isinstance(value, dict):
-        return {sanitised(name): sanitised(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [sanitised(inner) for inner in value]
-    return _PATH.sub("", value) if isinstance(value, str) else value
 
 
 def objections(

@@ -13,8 +13,8 @@ import pandas as pd
 
 from avbench.data import JSON
 from avbench.errors import DataError
-from avbench.leaderboard.card import PROPORTIONS, metric_versions, parameters, platform, task_of
-from avbench.metrics.offset import evaluate
+from avbench.leaderboard.card import metric_versions, parameters, platform, task_of
+from avbench.metrics.offset import outcomes
 from avbench.results import Run
 from avbench.shards import write_json
 
@@ -152,17 +152,18 @@ def _answers(predictions: pd.DataFrame) -> Answers:
 
 
 def _tallies(answers: Answers, tolerances: Sequence[int]) -> dict[Cell, Tally]:
-    found: dict[Cell, tuple[dict[str, int], dict[str, int]]] = {}
+    found: dict[Cell, Tally] = {}
     for method, windows in answers.items():
         if method == TRUTH:
             continue
         for window, clips in windows.items():
-            for key, said in clips.items():
-                truth = np.array(answers[TRUTH][window][key], dtype=np.float64)
-                # Numbers of questions come back whole: a share of n questions times n.
-                shares = evaluate(truth, np.array(said, dtype=np.float64), tuple(tolerances))
-                for metric, share in shares.items():
-                    if metric.startswith(PROPORTIONS):
-                        hits, asked = found.setdefault((method, window, metric), ({}, {}))
-                        hits[key], asked[key] = round(share * len(said)), len(said)
-    return {cell: Tally(*counts) for cell, counts in found.items()}
+            asked = {key: len(said) for key, said in clips.items()}
+            truth = [offset for key in clips for offset in answers[TRUTH][window][key]]
+            said = np.array([x for key in clips for x in clips[key]], dtype=np.float64)
+            stops = np.cumsum(list(asked.values()))
+            for metric, hit in outcomes(
+                np.array(truth, dtype=np.float64), said, tolerances
+            ).items():
+                hits = (int(part.sum()) for part in np.split(hit, stops[:-1]))
+                found[method, window, metric] = Tally(dict(zip(clips, hits, strict=True)), asked)
+    return found

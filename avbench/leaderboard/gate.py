@@ -19,6 +19,7 @@ import numpy as np
 from avbench.leaderboard.card import PROPORTIONS, differences, same_clips
 from avbench.leaderboard.expected import TRUTH, Answers, Cell, Expected, Tally
 from avbench.results import Run
+from avbench.statistics import Totals
 
 EPSILON = 0.02
 """Share of the questions that may always move where the platform is another one: two in a hundred.
@@ -222,25 +223,23 @@ def _coverage(old: Mapping[Cell, Tally], new: Mapping[Cell, Tally], skipped: set
 
 
 def standard_error(old: Tally, new: Tally, paired: bool) -> float:
-    """Return the standard error of the difference of two shares, by clip.
+    """Return the standard error of the difference of two shares.
 
-    Clips, not questions, are independent: with residuals ``r`` of C clips and n questions it is
-    ``sqrt(C / (C - 1) * sum(r ** 2)) / n``, where r is what a clip's hits differ from its share of
-    the mean (the linearised ratio estimator); for unpaired sets the two variances add.
+    Clips, not questions, are independent (`avbench.statistics.Totals`): of paired questions the
+    differences of each clip count, of unpaired ones the two variances add. It is 0 where one clip
+    alone was seen.
     """
     if not paired:
-        return math.hypot(*(_ratio_error(t.hits, t.asked) for t in (old, new)))
-    gain = {key: new.hits[key] - old.hits[key] for key in old.hits}
-    return _ratio_error(gain, old.asked)
+        return math.hypot(*(_error(tally.hits, tally.asked) for tally in (old, new)))
+    return _error({key: new.hits[key] - old.hits[key] for key in old.hits}, old.asked)
 
 
-def _ratio_error(values: Mapping[str, int], asked: Mapping[str, int]) -> float:
-    keys = sorted(values)
-    value, n = (np.array([x[key] for key in keys], dtype=np.float64) for x in (values, asked))
-    if len(keys) < 2:
-        return 0.0
-    residual = value - value.sum() / n.sum() * n
-    return float(np.sqrt(len(keys) / (len(keys) - 1) * np.sum(residual**2)) / n.sum())
+def _error(hits: Mapping[str, int], asked: Mapping[str, int]) -> float:
+    sums, counts = (
+        np.array([[values[key]] for key in sorted(hits)], dtype=np.float64)
+        for values in (hits, asked)
+    )
+    return float(np.nan_to_num(Totals(sums, counts).standard_errors[0]))
 
 
 def _tolerance(old: Tally, new: Tally, tier: Tier, epsilon: float) -> float:

@@ -8,7 +8,6 @@ of other methods stay only while they mean the same, and drop out with the reaso
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,14 +21,14 @@ from avbench.leaderboard.card import (
     metric_versions,
     platform,
     result_version,
-    sanitised,
     task_of,
 )
-from avbench.results import RUN, SCORES, Score
+from avbench.results import COMPARISONS, RUN, SCORES, Score
+from avbench.runcard import run_id, sanitised
 from avbench.shards import MANIFEST, to_json, write_atomic
 from avbench.tables import accuracy_table
 
-COMPARISONS, TABLE = "comparisons.json", "table.md"
+TABLE = "table.md"
 Key: TypeAlias = tuple[str, int, str]
 """Method, window length, metric: what a row is of."""
 
@@ -100,10 +99,7 @@ def _optional(path: Path) -> JSON:
 
 def _row(row: dict[str, JSON], card: Mapping[str, JSON]) -> dict[str, JSON]:
     """Let a row name its run by id; rows of early versions held the whole card."""
-    if not isinstance(row.get("run"), str):
-        text = json.dumps(card, sort_keys=True)
-        row["run"] = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return row
+    return row if isinstance(row["run"], str) else row | {"run": run_id(card)}
 
 
 def contents(measured: Measured) -> dict[str, bytes]:
@@ -207,7 +203,7 @@ def _joined(old: Measured, new: Measured, kept: Sequence[Mapping[str, JSON]]) ->
     shared = {k: v for k, v in old.card.items() if k not in ("methods", "earlier", "refusals")}
     earlier |= {run: shared for run in ids.values() if run not in earlier}
     card = {
-        **new.card,
+        **{k: v for k, v in new.card.items() if k != "files"},
         "methods": methods | new.card["methods"],
         "earlier": {run: earlier[run] for run in sorted(set(ids.values()))},
     }
@@ -236,22 +232,3 @@ def _table(measured: Measured, kept: Sequence[str]) -> str:
             *filter(None, [origin]),
         ],
     ).to_markdown()
-
-
-class Change(NamedTuple):
-    """One number before and after; None where there is none."""
-
-    key: Key
-    before: float | None
-    after: float | None
-
-
-def changes(old: Measured | None, new: Measured) -> list[Change]:
-    """Return every number that differs, ordered by method, window length and metric."""
-    before = old.by_key if old else {}
-    after = new.by_key
-    pairs = [
-        Change(key, before.get(key, {}).get("value"), after.get(key, {}).get("value"))
-        for key in sorted({*before, *after})
-    ]
-    return [change for change in pairs if change.before != change.after]

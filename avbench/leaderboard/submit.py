@@ -8,13 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from avbench import methods
 from avbench.data import JSON
 from avbench.errors import AvbenchError
 from avbench.leaderboard import store
-from avbench.leaderboard.card import objections, sanitised
+from avbench.leaderboard.card import objections
 from avbench.results import PREDICTIONS, Run
 from avbench.shards import to_json, write_atomic
 
@@ -70,18 +68,9 @@ def prepare(
     return Submission(
         measured=store.Measured(card, found.rows, found.table, found.comparisons, manifest),
         methods=facts,
-        predictions=_predictions(run),
+        predictions=(results / PREDICTIONS).read_bytes(),
         missing=tuple(lacking),
     )
-
-
-def _predictions(run: Run) -> bytes:
-    """Return the predictions as Parquet, paths in messages cut down to the last name."""
-    said = [None if pd.isna(text) else sanitised(text) for text in run.predictions["failure"]]
-    buffer = io.BytesIO()
-    table = run.predictions.assign(failure=pd.array(said, dtype="string"))
-    table.to_parquet(buffer, index=False)
-    return buffer.getvalue()
 
 
 def _facts(name: str, said: Mapping[str, JSON], origins: Mapping[str, str]) -> dict[str, JSON]:
