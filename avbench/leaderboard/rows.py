@@ -7,7 +7,6 @@ rows of one form here, so that everything that shows, checks or draws them reads
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from avbench.errors import DataError, UnknownName
 from avbench.leaderboard import arithmetic
 from avbench.leaderboard.reported import REPORTED, load
 from avbench.metrics.catalogue import lookup
+from avbench.runcard import run_id
 
 MEASURED = "measured"
 KINDS = (MEASURED, *REPORTED)
@@ -209,6 +209,7 @@ def _measured(score: Mapping[str, JSON], card: Mapping[str, JSON], name: str) ->
     unit = unit_of(metric)
     scale = 100 if unit == "percent" else 1
     method = card.get("methods", {}).get(score["method"], {})
+    sees_truth = bool(method.get("sees_truth"))
 
     def scaled(field: str) -> float | None:
         value = score.get(field)
@@ -236,21 +237,23 @@ def _measured(score: Mapping[str, JSON], card: Mapping[str, JSON], name: str) ->
         reference=score.get("reference") or "",
         source=f"measured/{name}",
         verified="",
-        note="shown the truth" if method.get("sees_truth") else "",
+        note=_remarks(score, card, sees_truth),
         suspect="",
-        run=_run_id(score, card),
+        # Before rows named their run, they held a copy of its block.
+        run=score["run"] if isinstance(score.get("run"), str) else run_id(card),
         drawn=bool(card.get("synthetic")),
-        ranked=not method.get("sees_truth") and score["method"] != "constant",
+        ranked=not sees_truth and score["method"] != "constant",
         questions=str(card.get("questions_sha256") or "")[:12],
     )
 
 
-def _run_id(score: Mapping[str, JSON], card: Mapping[str, JSON]) -> str:
-    """Return the id that the row carries, or the card's own hash where rows carry no id."""
-    run = score.get("run")
-    if isinstance(run, str):
-        return run
-    return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()[:12]
+def _remarks(score: Mapping[str, JSON], card: Mapping[str, JSON], sees_truth: bool) -> str:
+    """Say what has to be known of a measured number beside itself."""
+    said = ["shown the truth"] if sees_truth else []
+    said += ["measured with uncommitted changes"] if card.get("commit_changed") else []
+    said += [f"only the first {card['limit']} clips"] if card.get("limit") else []
+    said += [score["caution"]] if score.get("caution") else []
+    return "; ".join(said)
 
 
 def unit_of(metric: str) -> str:

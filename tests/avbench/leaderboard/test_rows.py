@@ -131,6 +131,12 @@ def test_what_frames_a_table_is_not_ranked(tmp_path: Path) -> None:
     assert rows[0].note == "shown the truth"
 
 
+def test_what_a_number_must_not_be_read_without_is_in_its_note(tmp_path: Path) -> None:
+    card = CARD | {"commit_changed": True, "limit": 8}
+    (row,) = read_measured(folder(tmp_path, [SCORE | {"caution": "few recordings"}], card))
+    assert row.note == "measured with uncommitted changes; only the first 8 clips; few recordings"
+
+
 def test_a_damaged_run_is_named(tmp_path: Path) -> None:
     place = folder(tmp_path, [SCORE])
     (place / "measured" / "demo" / "run.json").write_text("{")
