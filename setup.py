@@ -25,6 +25,7 @@ DEV = [
     "pytest-timeout",
     "pytest-xdist",
     "ruff",
+    "selenium>=4.20,<5",
     "setuptools>=77",
 ]
 
@@ -40,10 +41,12 @@ setup(
     package_data={
         "avbench": ["py.typed"],
         "avbench.checkpoints": ["*.safetensors", "*.json"],
+        "avbench.leaderboard.site_assets": ["*.html", "*.css", "*.js"],
     },
     install_requires=[
         "av>=17.1,<19",
         "click>=8.1,!=8.3.0,<9",
+        "jinja2>=3.1,<4",
         "matplotlib>=3.8",
         "numpy>=1.26,<3",
         "opencv-python-headless>=4.9,<5",
