@@ -11,7 +11,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from itertools import count, groupby
@@ -258,18 +258,20 @@ class _Renderer:
         self, found: Sequence[Board], cards: Mapping[str, Card], copies: Iterable[str]
     ) -> bytes:
         number = count()
-        protocols = []
-        for name, group in groupby(found, key=lambda board: board.protocol):
-            same = list(group)
+        own, others = [], []
+        for name, same in groupby(found, key=lambda board: board.protocol):
             groups = [_group(next(number), b, s) for b in same for s in b.sections]
-            newest = max((b.version for b in same if b.version is not None), default=None)
-            said = words.protocol_words(name, newest)
-            protocols.append({"name": name, "words": said, "groups": groups})
+            said = words.protocol_words(name, None)
+            if said:
+                own.append({"name": name, "words": said, "groups": groups})
+            else:
+                others += groups
         rows = [row for board in found for row in board.rows()]
         return self._page(
             "index.html",
             "",
-            protocols=protocols,
+            protocols=own,
+            others=others,
             choices=_choices(rows, everywhere=True),
             entries=entries_of_index(found),
             cards=list(cards.values()),
@@ -332,7 +334,7 @@ def _group(number: int, board: Board, section: Section) -> dict[str, object]:
     }
 
 
-def _section(section: Section, number: Iterable[int], used: Iterable[Card]) -> dict[str, object]:
+def _section(section: Section, number: Iterator[int], used: Iterable[Card]) -> dict[str, object]:
     sides = [(side, len(list(same))) for side, same in groupby(c.side for c in section.columns)]
     starts = [next(c for c in section.columns if c.side == side) for side, _ in sides]
     ends = section.scale and tuple(f"{end:g}" for end in section.scale)
@@ -341,7 +343,7 @@ def _section(section: Section, number: Iterable[int], used: Iterable[Card]) -> d
         "title": words.metric_words(section.metric),
         "summary": words.metric_summary(section.metric),
         "unit": words.unit_words(section.unit),
-        "lines": list(zip(number, section.lines, strict=False)),
+        "lines": [(next(number), line) for line in section.lines],
         "sides": sides,
         "starts": starts,
         "framed": any(column.window is not None for column in section.columns),

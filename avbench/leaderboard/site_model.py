@@ -16,7 +16,13 @@ from math import ceil, floor, log10
 
 from avbench.data import JSON
 from avbench.leaderboard.rows import MEASURED, Row
-from avbench.leaderboard.site_words import lower_is_better, metric_order, number, value_words
+from avbench.leaderboard.site_words import (
+    is_protocol,
+    lower_is_better,
+    metric_order,
+    number,
+    value_words,
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,8 @@ class Line:
     run: str
     """Id of the run that measured it; empty where nobody did."""
     source: str
-    ranked: bool
+    frame: str
+    """Why it only frames the table; empty for a method that may be ranked."""
     kinds: tuple[str, ...]
     cells: tuple[tuple[Value, ...], ...]
     """One per column of the section; the values there, mostly one or none."""
@@ -162,8 +169,9 @@ def boards(rows: Iterable[Row], places: Places) -> list[Board]:
     Returns
     -------
     list of Board
-        Ordered by protocol, data set, split and version. Reported rows stand on the board of
-        the newest version that was measured, or on one of their own.
+        Protocols that avbench knows first, then by name; measured boards first, then by data set,
+        split and version. Reported rows stand on the board of the newest version that was
+        measured, or on one of their own.
     """
     groups: dict[_Key, list[Row]] = {}
     everything = list(rows)
@@ -176,9 +184,15 @@ def boards(rows: Iterable[Row], places: Places) -> list[Board]:
         place = (row.protocol, row.dataset, row.split, row.drawn)
         version = newest.get(place) if row.version is None else row.version
         groups.setdefault((row.protocol, version, *place[1:]), []).append(row)
-    order = sorted(groups, key=lambda k: (k[0], k[2], k[3], k[4], -(k[1] or 0)))
+    order = sorted(groups, key=_order)
     slugs = _slugs(order)
     return [_board(key, groups[key], slugs[key], places) for key in order]
+
+
+def _order(key: _Key) -> tuple[JSON, ...]:
+    protocol, version, dataset, split, drawn = key
+    known = is_protocol(protocol)
+    return not known, protocol, version is None, dataset, split, drawn, -(version or 0)
 
 
 def slug(text: str) -> str:
@@ -285,7 +299,7 @@ class _Sectioner:
             condition=first.condition,
             run=first.run,
             source=first.source if first.kind == MEASURED else "",
-            ranked=all(row.ranked for row in rows),
+            frame=_frame(rows),
             kinds=tuple(dict.fromkeys(row.kind for row in rows)),
             cells=tuple(map(tuple, cells)),
         )
@@ -301,6 +315,14 @@ class _Sectioner:
             mark=self.marks.get(_note(row), 0),
             words=value_words(row, rank.text() if rank else ""),
         )
+
+
+def _frame(rows: Sequence[Row]) -> str:
+    if all(row.ranked for row in rows):
+        return ""
+    if all(row.kind == "chance" for row in rows):
+        return "chance"
+    return next((row.note for row in rows if row.note and row.kind == MEASURED), "not ranked")
 
 
 def has_interval(row: Row) -> bool:

@@ -58,7 +58,9 @@ def metric_summary(metric: str) -> str:
     except UnknownName:
         return ""
     better = "higher" if known.higher_is_better else "lower"
-    return f"{known.summary} The {better}, the better."
+    tolerance = metric.partition("@")[2]
+    summary = known.summary.replace("frame(s)", "frame" if tolerance == "1" else "frames")
+    return f"{summary} The {better}, the better."
 
 
 def _within(tolerance: int) -> str:
@@ -128,6 +130,15 @@ def value_words(row: Row, rank: str = "") -> str:
     return "; ".join(parts)
 
 
+def is_protocol(name: str) -> bool:
+    """Say whether avbench knows the rules of a protocol."""
+    try:
+        protocols.get(name)
+    except UnknownName:
+        return False
+    return True
+
+
 def protocol_words(name: str, version: int | None) -> list[str]:
     """Say in sentences what the rules of a protocol are.
 
@@ -139,12 +150,11 @@ def protocol_words(name: str, version: int | None) -> list[str]:
     Returns
     -------
     list of str
-        The source in words, then the rules; one sentence for a name that avbench does not know.
+        The source in words, then the rules; nothing for a name that avbench does not know.
     """
-    try:
-        rules = protocols.get(name)
-    except UnknownName:
-        return ["Rules of the source, which avbench does not measure; see the notes."]
+    if not is_protocol(name):
+        return []
+    rules = protocols.get(name)
     frames = ", ".join(map(str, rules.lengths))
     windows = f"Windows of {frames} frames" if frames else "Whole clips"
     sound = (
