@@ -10,8 +10,10 @@ Conventions
 Metrics
 -------
 * `smooth`: scores averaged over windows of 1, 10 or 100 frames.
+* `resample`: labels brought to the frames of the scores.
 * `balanced_threshold`: where false accepts and false rejects balance on the calibration speaker.
 * `f1`: of one speaker. `columbia`: the whole protocol.
+* `fixed`: the protocol of TalkNet, for its numbers alone.
 
 References
 ----------
@@ -19,8 +21,9 @@ Chung and Zisserman, "Out of time: automated lip sync in the wild" (2016), secti
 scores averaged over windows of 10 and of 100 frames, threshold where the ROC of the speaker Abbas
 meets the diagonal, F1 of the five others; after Chakravarty et al. (2016). Not stated there: the
 missed faces, and how labels came to 25 fps. The evaluation of TalkNet (Tao et al. 2021) on the
-same videos has a fixed threshold 0, means over five frames, and counts a missed face as silent;
-its numbers follow another protocol and are not to be ranked with these.
+same videos has a fixed threshold of 0, means over five frames, labels taken to 25 fps by cutting
+off fractions, and counts a missed face as silent; its numbers follow another protocol and are not
+to be ranked with these.
 """
 
 from __future__ import annotations
@@ -34,12 +37,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from avbench.metrics.verification import roc, validate
+from avbench.timing import FPS
 
 WINDOWS = (1, 10, 100)
 """Frames that scores are averaged over: none, and the two of the paper."""
 
 MissedFaces = Literal["silent", "skip"]
 """Frames without a face: taken for not speaking, or left out of the count."""
+Rule = Literal["nearest", "floor"]
+"""How labels of another frame rate come to 25 fps; see `resample`."""
 
 
 def smooth(scores: ArrayLike, window: int) -> NDArray[np.float64]:
@@ -75,6 +81,38 @@ def smooth(scores: ArrayLike, window: int) -> NDArray[np.float64]:
         for t, (a, b) in enumerate(zip(first, stop, strict=True))
     ]
     return np.array(means, dtype=np.float64)
+
+
+def resample(labels: ArrayLike, fps: float, num_frames: int, rule: Rule) -> NDArray[np.bool_]:
+    """Take labels of a video to the frames that its scores have, at 25 fps.
+
+    Parameters
+    ----------
+    labels
+        Whether the person talks in each frame of the source; shape (S,).
+    fps
+        Frame rate of the source.
+    num_frames
+        Frames wanted; past the end of the source the last label holds.
+    rule
+        ``nearest`` gives each frame the label of the source frame nearest in time. ``floor`` moves
+        each source label to the frame whose number is left when the fraction is cut off, as the
+        evaluation of TalkNet does; where several fall on one frame the last counts, and a frame
+        that none falls on keeps the label before it.
+
+    >>> resample([0, 1, 1, 0, 0, 0], fps=50, num_frames=3, rule="nearest").tolist()
+    [False, True, False]
+    """
+    truth = validate(labels, np.zeros(np.shape(labels)))[0]
+    if not len(truth) or not fps > 0 or rule not in ("nearest", "floor"):
+        raise ValueError(f"got {len(truth)} labels, {fps = }, {rule = }, expected some, at a rate")
+    place = np.arange(num_frames)
+    if rule == "nearest":
+        source = np.floor(place * fps / FPS + 0.5)
+    else:
+        falls_on = np.floor(np.arange(len(truth)) * FPS / fps)
+        source = np.searchsorted(falls_on, place, side="right") - 1.0
+    return np.asarray(truth[np.clip(source, 0, len(truth) - 1).astype(np.int64)])
 
 
 def balanced_threshold(speaking: ArrayLike, scores: ArrayLike) -> float:
@@ -132,12 +170,12 @@ class Speaker:
 
 @dataclass(frozen=True)
 class AsdResult:
-    """F1 under the protocol of the Columbia videos."""
+    """F1 on videos of several speakers."""
 
     threshold: float
-    """Set on the calibration speaker."""
+    """Set on the calibration speaker, or fixed."""
     f1: Mapping[str, float]
-    """Speaker -> F1 as a fraction, the calibration speaker excluded."""
+    """Speaker -> F1 as a fraction, without the calibration speaker."""
     window: int
     missed: MissedFaces
 
@@ -189,3 +227,36 @@ def _prepare(
     speaking, scores = validate(person.speaking, smooth(person.scores, window))
     seen = scores > -np.inf
     return (speaking[seen], scores[seen]) if missed == "skip" else (speaking, scores)
+
+
+def fixed(speakers: Mapping[str, Speaker], threshold: float = 0.0) -> AsdResult:
+    """Measure F1 at a fixed threshold, as the evaluation of TalkNet does on the same videos.
+
+    Scores are averaged over the two frames before and the two after, except that the last frame of
+    the video enters no mean (an upper bound that is one too low, kept because the published
+    numbers have it). Missed faces are silent.
+
+    Parameters
+    ----------
+    speakers
+        All that are measured, by name.
+    threshold
+        Scores above or at it are speech; 0 for a classifier's logits.
+    """
+    found = {
+        name: f1(person.speaking, _talknet_means(person.scores) >= threshold)
+        for name, person in speakers.items()
+    }
+    return AsdResult(threshold, found, window=5, missed="silent")
+
+
+def _talknet_means(scores: ArrayLike) -> NDArray[np.float64]:
+    values = np.asarray(scores, dtype=np.float64)
+    if len(values) < 2:
+        return np.where(np.isnan(values), -np.inf, values)
+    means = smooth(values, 5)
+    known = ~np.isnan(values)
+    for t in np.flatnonzero(known[-3:]) + max(0, len(values) - 3):
+        near = values[max(0, t - 2) : len(values) - 1]
+        means[t] = near[~np.isnan(near)].mean() if np.any(~np.isnan(near)) else values[t]
+    return np.where(known, means, -np.inf)

@@ -5,7 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from avbench.metrics.asd import Speaker, balanced_threshold, columbia, f1, smooth
+from avbench.metrics.asd import (
+    Speaker,
+    balanced_threshold,
+    columbia,
+    f1,
+    fixed,
+    resample,
+    smooth,
+)
 
 NAMES = ("abbas", "bell", "bollinger", "lieberman", "long", "sick")
 
@@ -71,6 +79,44 @@ def test_the_balanced_threshold_accepts_at_it() -> None:
     assert f1(speaking, np.array(scores) >= threshold) == 1
 
 
+@pytest.mark.parametrize("fps", [25, 30000 / 1001, 50, 12.5])
+def test_labels_keep_their_time(fps: float) -> None:
+    """A turn from second 2 to second 5 stays there, to a frame of either rate."""
+    time = np.arange(round(8 * fps)) / fps
+    labels = (time >= 2) & (time < 5)
+    near, cut = (resample(labels, fps, 200, rule) for rule in ("nearest", "floor"))
+    for found in (near, cut):
+        turn = np.flatnonzero(found)
+        slack = 1 + 25 / fps
+        assert turn[0] == pytest.approx(50, abs=slack)
+        assert turn[-1] == pytest.approx(124, abs=slack)
+    if fps == 25:
+        assert np.array_equal(near, labels)
+        assert np.array_equal(cut, labels)
+
+
+def test_cutting_off_fractions_is_another_rule() -> None:
+    """Of two source frames per frame the nearest is the first, and cutting keeps the second."""
+    labels = [0, 1, 0, 1]
+    assert resample(labels, 50, 2, "nearest").tolist() == [False, False]
+    assert resample(labels, 50, 2, "floor").tolist() == [True, True]
+
+
+def test_the_fixed_threshold_is_another_protocol() -> None:
+    """Means over five frames whose upper bound is one too low, written out."""
+    rng = np.random.default_rng(0)
+    speaking, scores = rng.random(60) < 0.5, rng.standard_normal(60)
+    scores[[4, 58]] = math.nan
+    said = []
+    for i in range(60):
+        near = scores[max(i - 2, 0) : min(i + 3, 59)]
+        said.append(not math.isnan(scores[i]) and np.nanmean(near) >= 0)
+    found = fixed({"bell": Speaker(speaking, scores)})
+    assert found.f1["bell"] == f1(speaking, said)
+    assert (found.threshold, found.window, found.missed) == (0, 5, "silent")
+    assert math.isnan(fixed({"nobody": Speaker(np.zeros(1, bool), np.full(1, -1.0))}).macro)
+
+
 def test_f1_is_undefined_where_nobody_talks_and_nothing_is_said() -> None:
     assert math.isnan(f1([0, 0], [0, 0]))
     assert f1([0, 0], [0, 1]) == 0
@@ -81,6 +127,8 @@ def test_f1_is_undefined_where_nobody_talks_and_nothing_is_said() -> None:
     [
         (lambda: smooth([1.0], 0), "window"),
         (lambda: smooth([math.inf], 1), "finite"),
+        (lambda: resample([], 25, 3, "nearest"), "labels"),
+        (lambda: resample([1], 25, 3, "round"), "rule"),
         (lambda: columbia(_speakers(), "nobody"), "nobody"),
         (lambda: columbia(_speakers(), "abbas", missed="guess"), "missed"),
         (lambda: balanced_threshold([1, 1], [1, 2]), "some of each"),
