@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,9 +15,10 @@ from avbench import features
 from avbench.data import Alignment, Clip, Embeddings, FloatArray, Prediction
 from avbench.errors import DataError, UsageError
 from avbench.models import checkpoint as checkpoints
+from avbench.models.augment import Augmentation, FaceAugmentation
 from avbench.models.pattern import PatternClassifier, PatternConfig
 from avbench.models.training import FitReport, Recipe, has_bfloat16, new_network
-from avbench.models.trainset import TrainingSet
+from avbench.models.trainset import MOUTHS, TrainingSet
 from avbench.models.two_stream import Extractor, Network, one_thread
 from avbench.similarity import pick_offset, similarity_matrix
 
@@ -213,12 +215,20 @@ def training_set(
     )
 
 
-def with_options(recipe: Recipe, steps: int | None, bfloat16: bool | None) -> Recipe:
-    """Return a recipe with what the caller asked for; bfloat16 where the CPU has it if None."""
-    from dataclasses import replace
+def with_options(
+    recipe: Recipe, steps: int | None, bfloat16: bool | None, network: Network
+) -> Recipe:
+    """Return a recipe with what the caller asked for; bfloat16 where the CPU has it if None.
 
+    Changes to pictures are those made for what the network sees, whole faces or mouths.
+    """
+    kind = Augmentation if network.front.white == MOUTHS.white else FaceAugmentation
+    changes = recipe.augmentation
+    if changes is not None and not isinstance(changes, kind):
+        changes = kind()
     return replace(
         recipe,
         steps=recipe.steps if steps is None else steps,
         bfloat16=has_bfloat16() if bfloat16 is None else bfloat16,
+        augmentation=changes,
     )

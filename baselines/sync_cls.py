@@ -45,8 +45,8 @@ class SyncCls(PatternMethod):
         state: Path | None = None,
     ) -> None:
         """Fit the classifier to random windows of synced clips; options as in `SyncNet.fit`."""
-        recipe = with_options(self.RECIPE, steps, bfloat16)
         network, classifier = self._extractor.network, self._classifier
+        recipe = with_options(self.RECIPE, steps, bfloat16, network)
         data = training_set(clips, recipe, cache_mib, network)
 
         def loss_of(batch: Batch, rng: np.random.Generator) -> torch.Tensor:

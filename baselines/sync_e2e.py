@@ -54,8 +54,8 @@ class SyncE2E(PatternMethod):
 
         The extractor learns at half of ``rate``.
         """
-        recipe = with_options(self.RECIPE, steps, bfloat16)
         network, classifier = self._extractor.network, self._classifier
+        recipe = with_options(self.RECIPE, steps, bfloat16, network)
         data = training_set(clips, recipe, cache_mib, network)
         angular = AngularLoss(self._scale)
 

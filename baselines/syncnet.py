@@ -17,7 +17,6 @@ from avbench.models import checkpoint as checkpoints
 from avbench.models import losses, recipes
 from avbench.models.architectures import Config, name_of
 from avbench.models.architectures import get as architecture_of
-from avbench.models.augment import FaceAugmentation
 from avbench.models.training import (
     FitReport,
     Log,
@@ -29,7 +28,7 @@ from avbench.models.training import (
 )
 from avbench.models.trainset import Batch, TrainingSet
 from avbench.models.two_stream import Extractor
-from avbench.models.vgg import PaperTwoStream, build
+from avbench.models.vgg import build
 from avbench.similarity import Edge, normalise, sliding_distances
 
 from ._shared import CACHE_MIB, CHUNG_2016, SEARCH, OffsetMethod, training_set, with_options
@@ -146,6 +145,7 @@ class SyncNet(OffsetMethod):
         state: Path | None = None,
         loss: str | None = None,
         recipe: str | None = None,
+        batch: int | None = None,
         validation: Iterable[Clip] | TrainingSet | None = None,
         patience: int | None = None,
         device: str = "cpu",
@@ -174,6 +174,8 @@ class SyncNet(OffsetMethod):
             where None.
         recipe
             One of `avbench.models.recipes.RECIPES`; that of avbench, `RECIPE`, where None.
+        batch
+            Clips per step; those of the recipe where None.
         validation
             Clips that are not trained on: after every pass over the others the loss on them is
             measured, the best weights are kept, and training stops once they gain no more.
@@ -188,10 +190,11 @@ class SyncNet(OffsetMethod):
         published = recipes.get(recipe) if recipe else None
         where = _device(device)
         half = True if bfloat16 is None and where.type != "cpu" else bfloat16
-        plan = with_options(self._recipe(published), steps, half)
+        plan = with_options(published.recipe if published else self.RECIPE, steps, half, network)
+        plan = replace(plan, clips=batch or plan.clips)
         data = training_set(clips, plan, cache_mib, network)
         if published and steps is None:
-            plan = replace(plan, steps=published.for_clips(len(data)).steps)
+            plan = replace(plan, steps=published.epochs * recipes.per_epoch(len(data), plan))
         name = loss or (published.loss if published else "angular")
         peak = rate or (published.rate if published else 2e-3)
         watch = Watch(
@@ -230,13 +233,6 @@ class SyncNet(OffsetMethod):
         if isinstance(matching, losses.AngularLoss | losses.CrossDomainLoss):
             self._scale = float(matching.scale.detach())
         self._use(Extractor(network))
-
-    def _recipe(self, published: recipes.Published | None) -> Recipe:
-        if published:
-            return published.recipe
-        if isinstance(self._extractor.network, PaperTwoStream):
-            return replace(self.RECIPE, clips=8, augmentation=FaceAugmentation())
-        return self.RECIPE
 
     def save(self, path: Path) -> None:
         """Write the extractor as safetensors, weights in half precision."""

@@ -68,6 +68,12 @@ if TYPE_CHECKING:
 @click.option(
     "--steps", type=click.IntRange(1), default=None, help="Batches.  [default: the method's own]"
 )
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=None,
+    help="Clips in a batch (syncnet).  [default: the recipe's]",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--threads", type=click.IntRange(1), default=None, help="CPU threads.  [default: all cores]"

@@ -78,6 +78,8 @@ class PaperConfig:
         ends = {self.picture_sizes()[-1][-2:], self.sound_sizes()[-1]}
         if not self.head or ends != {(1, 1)}:
             raise ValueError(f"got layers of {self.name} that end in sizes {ends}, expected 1 x 1")
+        if self.region == "mouth" and self.colour != "grey":
+            raise ValueError(f"got {self.colour} mouths for {self.name}, expected grey ones")
 
     @property
     def dim(self) -> int:

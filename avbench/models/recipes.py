@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from avbench.errors import UnknownName
 from avbench.models.augment import FaceAugmentation
@@ -30,10 +30,6 @@ class Published:
     source: str
     patience: int = 3
     """Passes without a gain on validation clips after which to stop."""
-
-    def for_clips(self, count: int) -> Recipe:
-        """Return the recipe with as many steps as its epochs have over ``count`` clips."""
-        return replace(self.recipe, steps=self.epochs * per_epoch(count, self.recipe))
 
 
 def per_epoch(count: int, recipe: Recipe) -> int:

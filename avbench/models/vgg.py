@@ -143,8 +143,7 @@ def face_pictures(frames: UInt8Array, config: PaperConfig) -> UInt8Array:
 
     side = config.pixels
     if config.region == "mouth":
-        pictures = features.mouth_pictures(frames, pixels=side)[..., None]
-        return pictures if config.channels == 1 else pictures.repeat(3, axis=-1)
+        return features.mouth_pictures(frames, pixels=side)[..., None]
     if frames.shape[1:3] != (side, side):
         smaller = side < min(frames.shape[1:3])
         how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from avbench import media, methods
 from avbench.cli import main
 from avbench.data import Alignment
-from avbench.models import architectures
+from avbench.models import architectures, losses, recipes
 from avbench.models import checkpoint as checkpoints
 from avbench.models.vgg import build
 from avbench.shards import Sample, ShardWriter, finish_set, open_set
@@ -160,6 +160,13 @@ def test_a_published_network_follows_its_recipe(shards, tmp_path):
     assert record["fit"]["recipe"]["architecture"] == "syncnet-2016"
     assert checkpoints.load(out).extractor.config == narrow
     assert record["extractor"] == methods.load("diag-avg", out).extractor
+
+
+def test_help_names_every_choice():
+    text = run("--help").output.replace("-\n", "-")
+    text = " ".join(text.split()).replace("- ", "-")
+    for name in (*architectures.ARCHITECTURES, *losses.LOSSES, *recipes.RECIPES):
+        assert name in text
 
 
 def test_tensorboard_that_is_missing_is_named(shards, tmp_path, monkeypatch):

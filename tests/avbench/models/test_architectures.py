@@ -252,6 +252,8 @@ def test_a_configuration_survives_json(name):
 def test_layers_that_do_not_end_in_one_place_are_refused():
     with pytest.raises(ValueError, match="1 x 1"):
         replace(nets.SYNCNET_V2, pixels=256)
+    with pytest.raises(ValueError, match="grey"):
+        replace(nets.SYNCNET_2016, colour="rgb")
 
 
 def test_released_pictures_are_bgr_and_not_scaled():

@@ -4,40 +4,89 @@ from __future__ import annotations
 
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from avbench.data import Alignment, Clip
 from avbench.errors import MissingDependency, UnknownName
 from avbench.models import architectures, losses, recipes
+from avbench.models.pattern import PatternClassifier, PatternConfig
 from avbench.models.scalars import tensorboard
 from avbench.models.training import new_network
+from avbench.models.two_stream import Extractor, TwoStreamConfig
+from avbench.models.vgg import build
+from baselines.sync_cls import SyncCls
+from baselines.sync_e2e import SyncE2E
+from baselines.syncnet import SyncNet
+
+
+def blinking(key, num_frames=60, seed=0):
+    """A synced clip whose picture is as bright as its sound is loud, frame by frame."""
+    rng = np.random.default_rng([seed, *key.encode()])
+    level = rng.random(num_frames)
+    frames = (255 * level).astype(np.uint8)[:, None, None, None]
+    loud = np.repeat(level, 640)
+    audio = (0.3 * loud * rng.standard_normal(len(loud))).astype(np.float32)
+    pictures = np.broadcast_to(frames, (num_frames, 32, 32, 3)).copy()
+    return Clip(key, pictures, audio, Alignment.from_offset(0, num_frames))
 
 
 @pytest.mark.parametrize("name", sorted(recipes.RECIPES))
-def test_a_recipe_can_be_followed(name):
+def test_a_recipe_can_be_followed(name, tmp_path):
     published = recipes.get(name)
-    architectures.get(published.architecture)
-    losses.make(published.loss)
-    recipe = published.for_clips(100)
-    assert recipe.steps == published.epochs * -(-100 // recipe.clips)
-    assert recipe.optimiser == "sgd"
-    assert published.source
+    config = architectures.narrow(architectures.get(published.architecture), 2, 4)
+    rng = np.random.default_rng(0)
+    method = SyncNet.start(rng=rng, config=config)
+    clips = [blinking(f"clip-{number}") for number in range(2)]
+    method.fit(clips, rng=rng, recipe=name, steps=1, batch=1, bfloat16=False)
+    followed = method.report.recipe
+    assert (followed["architecture"], followed["loss"]) == (config.name, published.loss)
+    assert (followed["optimiser"], followed["rate"]) == ("sgd", published.rate)
+    method.save(tmp_path / "a.safetensors")
+    prediction = SyncNet.load(tmp_path / "a.safetensors").predict(clips[0].window(0, 12))
+    assert np.isfinite(prediction.scores).all()
+
+
+def test_epochs_are_passes_over_the_clips():
+    rng = np.random.default_rng(0)
+    tiny = TwoStreamConfig(video=(2, 2, 2, 2, 2), audio=(2, 2, 2, 2, 2), dim=4)
+    method = SyncNet.start(rng=rng, config=tiny)
+    clips = [blinking(f"clip-{number}") for number in range(3)]
+    method.fit(clips, rng=rng, recipe="syncnet-2016", batch=2, validation=clips, patience=40)
+    assert method.report.steps == 40
+    assert [step for step, _ in method.report.checks] == list(range(2, 41, 2))
+
+
+@pytest.mark.parametrize("method", [SyncCls, SyncE2E])
+def test_classifiers_train_on_published_extractors(method):
+    config = architectures.narrow(architectures.SYNCNET_2016, 2, 4)
+    rng = np.random.default_rng(0)
+    extractor = Extractor(new_network(lambda: build(config), rng))
+    classifier = new_network(lambda: PatternClassifier(PatternConfig(widths=(2, 2, 2))), rng)
+    made = method(extractor, classifier)
+    made.fit([blinking("clip")], rng=rng, steps=1, bfloat16=False)
+    assert made.report.recipe["augmentation"]["volume"] == 0.1
+
+
+def plan(name, count):
+    published = recipes.get(name)
+    steps = published.epochs * recipes.per_epoch(count, published.recipe)
+    return published, replace(published.recipe, steps=steps)
 
 
 def test_the_2016_rate_falls_from_one_hundredth_to_one_ten_thousandth():
-    published = recipes.get("syncnet-2016")
-    recipe = published.for_clips(80)
+    published, recipe = plan("syncnet-2016", 80)
     assert published.rate * recipe.rate(0) == pytest.approx(1e-2)
     assert published.rate * recipe.rate(recipe.steps - 1) == pytest.approx(1e-4, rel=0.05)
     assert (published.epochs, published.patience, recipe.augmentation.volume) == (20, 3, 0.1)
 
 
 def test_the_trainers_rate_falls_by_a_twentieth_per_epoch():
-    published = recipes.get("seeing-voices")
-    recipe = published.for_clips(30)
+    _, recipe = plan("seeing-voices", 30)
     assert recipe.steps == 500
     assert recipe.rate(11) / recipe.rate(10) == pytest.approx(0.95, rel=1e-3)
 
