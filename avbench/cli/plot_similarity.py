@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from avbench.cli._figures import figure_options, write
 from avbench.errors import DataError, UnknownName, UsageError
 
 if TYPE_CHECKING:
-    from avbench.data import Clip
+    from avbench.data import JSON, Clip, FloatArray
 
 
 @click.command("similarity")
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     "--save-matrix",
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
-    metavar="FILE.csv",
-    help="Write the matrix too: a line per audio row, a number per video row.",
+    metavar="FILE.json",
+    help="Write what is drawn as numbers too: a row per audio row, a number per video row.",
 )
 @figure_options
 def similarity(
@@ -79,12 +80,18 @@ def similarity(
     known = "unknown offset" if truth is None else f"offset {truth:+d}"
     title = f"{clip.key}, {length} frames, {known} ({name})"
     if save_matrix:
-        from avbench.shards import write_atomic
-
-        lines = [",".join(f"{value:.4f}" for value in row) for row in matrix]
-        save_matrix.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(save_matrix, "".join(f"{line}\n" for line in lines).encode())
+        _save(save_matrix, matrix, {"title": title, "offset": truth, "search": search})
     write(plots.similarity, out, matrix, offset=truth, search=search, title=title)
+
+
+def _save(path: Path, matrix: FloatArray, facts: dict[str, JSON]) -> None:
+    """Write the arguments of the figure as JSON, a line for each row of the matrix."""
+    from avbench.shards import write_atomic
+
+    lines = ",\n".join(f"  {json.dumps([round(float(x), 4) for x in row])}" for row in matrix)
+    head = json.dumps(facts, indent=1).removesuffix("\n}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, f'{head},\n "matrix": [\n{lines}\n ]\n}}\n'.encode())
 
 
 def _find(shards: Path, split: str | None, key: str | None, least: int) -> Clip:

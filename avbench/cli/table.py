@@ -171,12 +171,11 @@ def _arranged(run: Run, results: Path, options: dict[str, Any]) -> Table:
 
 def _beside(run: Run, results: Path, options: dict[str, Any]) -> Table:
     """Put the reported rows of the run's protocol beside it."""
-    from avbench.leaderboard.arithmetic import mark
     from avbench.leaderboard.rows import read_reported, rows_of_run
     from avbench.tables.beside import beside_table
 
     protocol = run.block["task"]["protocol"]
-    reported = [row for row in mark(read_reported(options["beside"])) if row.protocol == protocol]
+    reported = [row for row in read_reported(options["beside"]) if row.protocol == protocol]
     methods, windows = options["methods"], options["windows"]
     rows = [
         row
@@ -184,4 +183,5 @@ def _beside(run: Run, results: Path, options: dict[str, Any]) -> Table:
         if (not methods or row.method in methods) and (not windows or row.window in windows)
     ]
     metrics = options["metrics"] or ("accuracy@0", "accuracy@1")
-    return beside_table(rows, metrics=metrics, caption=f"Reported and measured under {protocol}")
+    caption = f"Reported and measured under {protocol}"
+    return beside_table(rows, metrics=metrics, shown=options["shown"], caption=caption)

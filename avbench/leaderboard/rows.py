@@ -191,17 +191,31 @@ def read_measured(folder: Path) -> list[Row]:
     DataError
         If a run is damaged or half there.
     """
-    rows: list[Row] = []
-    for path in sorted((folder / "measured").glob("*/scores.jsonl")):
-        try:
-            card = json.loads((path.parent / "run.json").read_text("utf-8"))
-            lines = path.read_text("utf-8").splitlines()
-            rows += [_measured(json.loads(line), card, path.parent.name) for line in lines]
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise DataError(
-                f"{path.parent} holds damaged results ({error!r}); copy them from the run again"
-            ) from error
-    return arithmetic.mark(rows)
+    paths = sorted((folder / "measured").glob("*/scores.jsonl"))
+    return arithmetic.mark([row for path in paths for row in rows_of_run(path.parent)])
+
+
+def rows_of_run(folder: Path) -> list[Row]:
+    """Read the rows of one run.
+
+    Parameters
+    ----------
+    folder
+        Holds ``scores.jsonl`` and ``run.json``.
+
+    Raises
+    ------
+    DataError
+        If one of them is damaged or missing.
+    """
+    try:
+        card = json.loads((folder / "run.json").read_text("utf-8"))
+        lines = (folder / "scores.jsonl").read_text("utf-8").splitlines()
+        return [_measured(json.loads(line), card, folder.name) for line in lines]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(
+            f"{folder} holds damaged results ({error!r}); copy them from the run again"
+        ) from error
 
 
 def _measured(score: Mapping[str, JSON], card: Mapping[str, JSON], name: str) -> Row:

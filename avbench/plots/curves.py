@@ -99,7 +99,7 @@ def accuracy(
 def _windows(axes: Axes, lengths: Sequence[int]) -> None:
     axes.set_xticks(list(lengths))
     axes.set_xlim(lengths[0] - 0.6, lengths[-1] + 0.6)
-    axes.set_ylim(0, 101)
+    axes.set_ylim(0, 102)
     axes.set_xlabel("Window length (frames of 40 ms)")
     axes.set_ylabel("Accuracy (%)")
     axes.grid(axis="y")
@@ -217,6 +217,8 @@ def reported(
     columns = min(len(groups), max(1, int(width / 1.5)))
     lines = -(-len(groups) // columns)
     looks = style.looks(dict.fromkeys(row.method for row in _strongest_first(chosen)))
+    lowest = min(row.value for row in chosen if row.value is not None)
+    bottom = 0 if lowest < 40 else 10 * int((lowest - 5) / 10)
     with style.styled():
         from matplotlib.lines import Line2D
 
@@ -226,6 +228,7 @@ def reported(
             style.panels(figure, len(groups), columns, sharey=True), groups, strict=True
         ):
             _panel(axes, group, looks, width / columns)
+            axes.set_ylim(bottom, 102)
         figure.supxlabel("Window length (frames of 40 ms)")
         figure.supylabel(label(metric).title)
         handles = [Line2D([], [], label=method, **look) for method, look in looks.items()]
@@ -248,7 +251,6 @@ def _panel(
     lengths = sorted({row.window for row in group if row.window is not None})
     axes.set_xticks(lengths)
     axes.set_xlim(lengths[0] - 0.8, lengths[-1] + 0.8)
-    axes.set_ylim(0, 101)
     axes.grid(axis="y")
     version = "" if first.version is None else f" v{first.version}"
     data = f"{first.dataset}{' (drawn faces)' if first.drawn else ''}, {first.protocol}{version}"

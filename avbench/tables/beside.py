@@ -9,6 +9,7 @@ from itertools import groupby
 from avbench.errors import DataError
 from avbench.labels import label as label_of
 from avbench.leaderboard.rows import MEASURED, Row, comparable
+from avbench.tables.build import Shown
 from avbench.tables.model import Block, Cell, Table
 
 NEVER_RANKED = (
@@ -23,7 +24,11 @@ WHOLE_CLIP = "clip"
 
 
 def beside_table(
-    rows: Iterable[Row], *, metrics: Sequence[str] = ("accuracy@0", "accuracy@1"), caption: str = ""
+    rows: Iterable[Row],
+    *,
+    metrics: Sequence[str] = ("accuracy@0", "accuracy@1"),
+    shown: Shown = "repeats",
+    caption: str = "",
 ) -> Table:
     """Arrange reported and measured numbers as one table.
 
@@ -33,6 +38,8 @@ def beside_table(
         As from `avbench.leaderboard.rows`; those of chance are left out.
     metrics
         Those to show, in order; error reductions stand in brackets beside their accuracy.
+    shown
+        What stands beside a measured number; a reported one keeps what its source prints.
     caption
         Printed above.
 
@@ -61,7 +68,7 @@ def beside_table(
     every: tuple[int | str, ...] = columns
     every += (WHOLE_CLIP,) if any(row.window is None for row in chosen) else ()
     groups = sorted(groups_of(chosen), key=lambda group: _place(group[0], metrics))
-    blocks = [Block(title(group[0]), _lines(group, every, gains)) for group in groups]
+    blocks = [Block(title(group[0]), _lines(group, every, gains, shown)) for group in groups]
     notes = [NEVER_RANKED]
     notes += [DRAWN] if any(row.drawn for row in chosen) else []
     notes += _doubts(chosen, gains)
@@ -123,13 +130,16 @@ def _key(row: Row) -> tuple[object, ...]:
 
 
 def _lines(
-    group: Sequence[Row], columns: Sequence[int | str], gains: dict[tuple[object, ...], Row]
+    group: Sequence[Row],
+    columns: Sequence[int | str],
+    gains: dict[tuple[object, ...], Row],
+    shown: Shown,
 ) -> tuple[tuple[str, tuple[Cell | None, ...]], ...]:
     """Return one line a method, the weakest first."""
     lines = []
     by_name = sorted(group, key=_name)
     for name, found in groupby(by_name, key=_name):
-        cells = {row.window or WHOLE_CLIP: _cell(row, gains.get(_key(row))) for row in found}
+        cells = {r.window or WHOLE_CLIP: _cell(r, gains.get(_key(r)), shown) for r in found}
         lines.append((name, tuple(cells.get(column) for column in columns)))
     sign = 1 if label_of(group[0].metric).higher_is_better else -1
 
@@ -146,17 +156,21 @@ def _name(row: Row) -> str:
     return f"{row.method} ({printed})" if known else row.method
 
 
-def _cell(row: Row, gain: Row | None) -> Cell:
+def _cell(row: Row, gain: Row | None, shown: Shown) -> Cell:
     how = label_of(row.metric)
     bound, value = "", row.value
     if value is None:
         bound, value = (">", row.low) if row.low is not None else ("<", row.high)
-    digits = _decimals(row.printed) if row.printed else how.digits
+    ours = row.kind == MEASURED
+    spread = shown == "repeats" and (row.repeats or 0) > 1 if ours else row.std is not None
+    within = ours and shown == "interval"
     return Cell(
         mean=value or 0.0,
-        std=row.std if (row.repeats or 0) > 1 or row.printed_std else None,
+        std=row.std if spread else None,
         rer=None if gain is None else gain.value,
-        digits=digits,
+        low=row.low if within else None,
+        high=row.high if within else None,
+        digits=_decimals(row.printed) if row.printed else how.digits,
         bound=bound,
         rer_digits=_decimals(gain.printed) if gain is not None and gain.printed else 2,
         doubt=bool(row.suspect or (gain is not None and gain.suspect)),

@@ -230,7 +230,9 @@ def test_the_notes_name_the_interval_and_the_ranks(run: Run) -> None:
     better = replace(run, scores=with_intervals(run.scores), comparisons={"cells": cells})
     table = run_table(better, shown="interval", windows=[11])
     text = " ".join(table.notes)
-    assert "95 % interval, Wilson's score interval with one trial a recording (70 recordings)." in text
+    assert (
+        "95 % interval, Wilson's score interval with one trial a recording (70 recordings)." in text
+    )
     assert "standard deviation" not in text
     assert "does not tell apart" in text
     assert table.columns == (11,)
@@ -357,6 +359,10 @@ def test_reported_stands_beside_measured_and_is_never_ranked_with_it() -> None:
     assert "chance" not in text
     assert not any(c and c.best for b in table.blocks for _, cells in b.rows for c in cells)
     assert "never to be compared" in text
+    sure = [replace(r, low=40.0, high=50.0, interval="wilson") for r in MEASURED]
+    text = beside_table([*sure, *REPORTED], shown="interval").to_text()
+    assert "45.77 [40.00, 50.00]" in text
+    assert "45.17 ± 0.32" in text.replace("  ", " ")
     with pytest.raises(DataError, match="no rows"):
         beside_table(MEASURED, metrics=["accuracy@3"])
 
