@@ -11,55 +11,23 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from importlib.resources import files
-from itertools import count, groupby
 from pathlib import Path, PurePosixPath
-
-import jinja2
 
 from avbench import __version__
 from avbench.data import JSON
 from avbench.errors import DataError, UsageError
-from avbench.leaderboard import site_words as words
 from avbench.leaderboard.reported import load
 from avbench.leaderboard.rows import MEASURED, Row, read_measured, read_reported
-from avbench.leaderboard.site_model import (
-    Board,
-    Places,
-    Rank,
-    Section,
-    boards,
-    entries_of_board,
-    entries_of_index,
-    has_interval,
-    slug,
-)
+from avbench.leaderboard.site_model import Places, Rank, boards, slug
+from avbench.leaderboard.site_pages import ASSETS, Card, Renderer
 from avbench.shards import to_json, write_atomic
 
 LIST = "site.json"
 """Names every file of a site, so that a later one can replace it and nothing else."""
 _COPIED = (".json", ".jsonl", ".csv", ".md", ".parquet")
-_ASSETS = "avbench.leaderboard.site_assets"
-
-
-@dataclass(frozen=True)
-class Card:
-    """A run of which there are numbers, and the files that it left."""
-
-    name: str
-    source: str
-    """As in `Row.source`."""
-    ids: tuple[str, ...]
-    """What its rows call it."""
-    page: str
-    files: tuple[str, ...]
-    """Where its files are in the site."""
-    block: Mapping[str, JSON]
-    """The contents of ``run.json``."""
-    comparisons: Mapping[str, JSON]
-    """The contents of ``comparisons.json``; empty where there is none."""
 
 
 def write_site(folder: Path, out: Path) -> list[str]:
@@ -116,7 +84,7 @@ def pages(folder: Path) -> dict[str, bytes]:
     for board in found:
         site |= _tables(f"data/boards/{board.slug}", board.rows())
     digest = _digest(rows, copies)
-    render = _Renderer(digest)
+    render = Renderer(digest)
     papers = [_paper(path) for path in sorted(folder.glob("reported/*.json"))]
     site["index.html"] = render.index(found, cards, copies)
     for board in found:
@@ -124,7 +92,7 @@ def pages(folder: Path) -> dict[str, bytes]:
     for card in cards.values():
         site[card.page] = render.card(card, found)
     for name in ("site.css", "site.js"):
-        site[name] = (files(_ASSETS) / name).read_bytes()
+        site[name] = (files(ASSETS) / name).read_bytes()
     listed = {"avbench": __version__, "data": digest, "files": sorted([*site, LIST])}
     return dict(sorted(site.items())) | {LIST: to_json(listed).encode()}
 
@@ -235,177 +203,3 @@ def _digest(rows: Iterable[Row], copies: Mapping[str, bytes]) -> str:
     for name, content in sorted(copies.items()):
         found.update(f"\n{name}\n{len(content)}\n".encode() + content)
     return found.hexdigest()[:12]
-
-
-class _Renderer:
-    """Fills the templates; what they say of the site itself is the same on every page."""
-
-    def __init__(self, digest: str) -> None:
-        self._templates = jinja2.Environment(
-            loader=jinja2.FunctionLoader(lambda name: (files(_ASSETS) / name).read_text("utf-8")),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._shared = {"version": __version__, "digest": digest, "dash": words.DASH}
-
-    def _page(self, template: str, root: str, **context: object) -> bytes:
-        text = self._templates.get_template(template).render(self._shared, root=root, **context)
-        return text.encode()
-
-    def index(
-        self, found: Sequence[Board], cards: Mapping[str, Card], copies: Iterable[str]
-    ) -> bytes:
-        number = count()
-        own, others = [], []
-        for name, same in groupby(found, key=lambda board: board.protocol):
-            groups = [_group(next(number), b, s) for b in same for s in b.sections]
-            said = words.protocol_words(name, None)
-            if said:
-                own.append({"name": name, "words": said, "groups": groups})
-            else:
-                others += groups
-        rows = [row for board in found for row in board.rows()]
-        return self._page(
-            "index.html",
-            "",
-            protocols=own,
-            others=others,
-            choices=_choices(rows, everywhere=True),
-            entries=entries_of_index(found),
-            cards=list(cards.values()),
-            reported_files=[name for name in copies if name.startswith("data/reported/")],
-        )
-
-    def board(
-        self, board: Board, cards: Mapping[str, Card], papers: Iterable[Mapping[str, JSON]]
-    ) -> bytes:
-        rows = board.rows()
-        cited = {note.source for note in board.notes}
-        number = count()
-        used = [cards[source] for source in dict.fromkeys(r.source for r in rows if r.run)]
-        sections = [_section(section, number, used) for section in board.sections]
-        return self._page(
-            "board.html",
-            "../",
-            board=board,
-            words=words.protocol_words(board.protocol, board.version),
-            sections=sections,
-            numbers=[(next(number), _number(row, cards)) for row in rows],
-            cards=cards,
-            used=used,
-            papers=[paper for paper in papers if paper["source"] in cited],
-            ranks=any(
-                v.rank for s in board.sections for li in s.lines for c in li.cells for v in c
-            ),
-            choices=_choices(rows),
-            entries=entries_of_board(board),
-        )
-
-    def card(self, card: Card, found: Iterable[Board]) -> bytes:
-        plain = {k: v for k, v in card.block.items() if not isinstance(v, dict | list)}
-        blocks = {
-            k: v for k, v in card.block.items() if isinstance(v, dict | list) and k != "methods"
-        }
-        methods = card.block.get("methods", {})
-        return self._page(
-            "run.html",
-            "../",
-            card=card,
-            drawn=bool(card.block.get("synthetic")),
-            boards=[b for b in found if any(row.source == card.source for row in b.rows())],
-            plain=[(_said(k), v) for k, v in plain.items()],
-            methods=[(k, _named(v)) for k, v in methods.items()],
-            blocks=[(_said(k), _named(v)) for k, v in blocks.items()],
-        )
-
-
-def _group(number: int, board: Board, section: Section) -> dict[str, object]:
-    windows = dict.fromkeys(c.window for c in section.columns if c.window is not None)
-    return {
-        "entry": number,
-        "board": board,
-        "section": section,
-        "title": words.metric_words(section.metric),
-        "windows": ", ".join(map(str, sorted(windows))),
-        "measured": section.methods("measured"),
-        "reported": section.methods("reported"),
-    }
-
-
-def _section(section: Section, number: Iterator[int], used: Iterable[Card]) -> dict[str, object]:
-    sides = [(side, len(list(same))) for side, same in groupby(c.side for c in section.columns)]
-    starts = [next(c for c in section.columns if c.side == side) for side, _ in sides]
-    ends = section.scale and tuple(f"{end:g}" for end in section.scale)
-    return {
-        "group": section,
-        "title": words.metric_words(section.metric),
-        "summary": words.metric_summary(section.metric),
-        "unit": words.unit_words(section.unit),
-        "lines": [(next(number), line) for line in section.lines],
-        "sides": sides,
-        "starts": starts,
-        "framed": any(column.window is not None for column in section.columns),
-        "scale": ends,
-        "cautions": _cautions(section, used),
-    }
-
-
-def _cautions(section: Section, used: Iterable[Card]) -> list[str]:
-    """Return what the comparisons warn of, once each."""
-    cells = [cell for card in used for cell in card.comparisons.get("cells", [])]
-    said = [c.get("caution") for c in cells if c.get("metric") == section.metric]
-    asked = {row.questions for row in section.rows() if row.kind == MEASURED}
-    if len(asked) > 1:
-        said.append("The runs asked different questions; ranks hold within a run.")
-    return list(dict.fromkeys(str(caution) for caution in said if caution))
-
-
-def _number(row: Row, cards: Mapping[str, Card]) -> dict[str, str]:
-    card = cards.get(row.source) if row.kind == MEASURED else None
-    ends = [words.number(end, row.unit) for end in (row.low, row.high)]
-    name = f"{row.method} ({row.condition})" if row.condition else row.method
-    return {
-        "method": name,
-        "metric": row.metric,
-        "window": words.DASH if row.window is None else str(row.window),
-        "kind": row.kind,
-        "value": row.printed or words.number(row.value, row.unit),
-        "interval": f"{ends[0]} to {ends[1]}" if has_interval(row) else words.DASH,
-        "made": row.interval,
-        "spread": row.printed_std or words.number(row.std, row.unit),
-        "questions": words.DASH if row.n is None else f"{row.n:,}",
-        "failed": words.DASH if row.n_failed is None else f"{row.n_failed:,}",
-        "source": row.source,
-        "page": card.page if card else "",
-    }
-
-
-def _choices(rows: Sequence[Row], *, everywhere: bool = False) -> dict[str, list[tuple[str, str]]]:
-    """Return what the filters offer: value and text."""
-    kinds = {row.kind for row in rows}
-    offered = [(MEASURED, MEASURED)] if MEASURED in kinds else []
-    others = sorted(kinds - {MEASURED})
-    offered += [("reported", "reported")] if others else []
-    offered += [(kind, f"reported: {kind}") for kind in others] if len(others) > 1 else []
-    metrics = sorted({row.metric for row in rows}, key=words.metric_order)
-    windows = sorted({row.window for row in rows if row.window is not None})
-    named = {name: sorted({getattr(row, name) for row in rows}) for name in ("dataset", "protocol")}
-    return {
-        "kind": offered,
-        "metric": [(metric, words.metric_words(metric)) for metric in metrics],
-        "window": [(str(window), f"{window} frames") for window in windows],
-        **{name: [(x, x) for x in found] if everywhere else [] for name, found in named.items()},
-    }
-
-
-def _said(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _named(value: JSON) -> JSON:
-    """Return nested facts with their names in words."""
-    if isinstance(value, dict):
-        return {_said(str(name)): _named(item) for name, item in value.items()}
-    return [_named(item) for item in value] if isinstance(value, list) else value

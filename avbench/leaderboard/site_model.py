@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil, floor, log10
 
 from avbench.data import JSON
@@ -31,7 +31,7 @@ class Rank:
 
     place: int
     shared: bool
-    """Whether others stand there too, because the difference is not one."""
+    """Whether others stand there too, because the difference may be chance."""
 
     def text(self) -> str:
         """Return the place, marked where shared.
@@ -221,14 +221,16 @@ def _slugs(keys: Sequence[_Key]) -> dict[_Key, str]:
 
 
 def _board(key: _Key, rows: Sequence[Row], name: str, places: Places) -> Board:
-    notes = tuple(dict.fromkeys(_note(row) for row in rows if row.kind != MEASURED))
-    marks = {note: i for i, note in enumerate(notes, start=1)}
     metrics: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         metrics.setdefault((row.metric, row.unit), []).append(row)
     order = sorted(metrics, key=lambda m: (metric_order(m[0]), m))
-    sections = tuple(_Sectioner(metrics[m], places, marks).section() for m in order)
-    return Board(*key, slug=name, sections=sections, notes=notes)
+    lines = [_Sectioner(metrics[m], places, {}) for m in order]
+    # Sources are numbered as the eye meets them, which is known once the lines are in order.
+    shown = [row for each in lines for row in each.section().rows() if row.kind != MEASURED]
+    marks = {note: i for i, note in enumerate(dict.fromkeys(map(_note, shown)), start=1)}
+    sections = tuple(replace(each, marks=marks).section() for each in lines)
+    return Board(*key, slug=name, sections=sections, notes=tuple(marks))
 
 
 def _note(row: Row) -> Note:
@@ -331,8 +333,12 @@ def has_interval(row: Row) -> bool:
 
 
 def _scale(rows: Iterable[Row]) -> tuple[float, float] | None:
-    """Return round ends that hold every interval, or None where there is none."""
-    known = [row for row in rows if has_interval(row)]
+    """Return round ends that hold the intervals, or None where there is none.
+
+    What only frames a table would press the others together, and is left out where it can be.
+    """
+    found = [row for row in rows if has_interval(row)]
+    known = [row for row in found if row.ranked] or found
     if not known:
         return None
     low = min(min(row.low or 0.0, row.value or 0.0) for row in known)
@@ -345,6 +351,8 @@ def _bar(row: Row, scale: tuple[float, float] | None) -> Bar | None:
     if scale is None or not has_interval(row):
         return None
     start, end = scale
+    if not start <= (row.low or 0.0) <= (row.high or 0.0) <= end:
+        return None
 
     def at(value: float | None) -> float:
         return round(100 * ((value or 0.0) - start) / (end - start), 2)
