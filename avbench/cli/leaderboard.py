@@ -26,7 +26,7 @@ COMMANDS = {
 }
 """Subcommand -> where it is, and one line for the overview."""
 
-FORMATS = ("text", "markdown", "csv", "json", "latex")
+FORMATS = ("text", "markdown", "csv", "json", "latex", "bibtex")
 BESIDE = ("interval", "repeats", "none")
 
 
@@ -65,17 +65,17 @@ def _filter(name: str, what: str) -> Callable[[Callable[..., None]], Callable[..
         f"{name}s",
         multiple=True,
         metavar="NAME",
-        help=f"{what}; a pattern such as 'sync*' too. Repeat it for several.",
+        help=what,
     )
 
 
 @click.command("show")
-@_filter("protocol", "Protocol to show")
-@_filter("dataset", "Data set to show")
-@_filter("metric", "Metric to show, such as accuracy@1")
-@_filter("window", "Window length to show, in frames")
-@_filter("method", "Method to show")
-@_filter("kind", "measured, reported, or one of paper, third-party, derived, chance")
+@_filter("protocol", "Rules, such as kim-strict-5.")
+@_filter("dataset", "Data set.")
+@_filter("metric", "Such as accuracy@1.")
+@_filter("window", "Window length in frames.")
+@_filter("method", "Method.")
+@_filter("kind", "measured, reported, paper, third-party, derived or chance.")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -88,7 +88,7 @@ def _filter(name: str, what: str) -> Callable[[Callable[..., None]], Callable[..
     type=click.Choice(FORMATS),
     default="text",
     show_default=True,
-    help="csv and json hold every field of every row.",
+    help="csv and json hold every field of every row; bibtex cites the sources of the rows.",
 )
 @click.option(
     "--show",
@@ -99,6 +99,7 @@ def _filter(name: str, what: str) -> Callable[[Callable[..., None]], Callable[..
     help="What stands beside a number: a 95 % interval (± the spread over repeats where there is "
     "none), ± that spread, or nothing.",
 )
+@click.option("--suspect", is_flag=True, help="Only numbers that cannot be right.")
 @click.option("--rank", is_flag=True, help="Rank the rows; refused where they may not be.")
 @click.option(
     "--out",
@@ -107,9 +108,17 @@ def _filter(name: str, what: str) -> Callable[[Callable[..., None]], Callable[..
     help="File to write.  [default: the terminal]",
 )
 def show(
-    folder: Path | None, form: str, beside: str, rank: bool, out: Path | None, **filters: Any
+    folder: Path | None,
+    form: str,
+    beside: str,
+    suspect: bool,
+    rank: bool,
+    out: Path | None,
+    **filters: Any,
 ) -> None:
     r"""Print reported rows beside measured ones, one table for what may be compared.
+
+    Filters take names and patterns such as 'sync*', and may be repeated.
 
     Tables are never ranked against each other: --rank refuses rows of different protocols,
     versions, data, window lengths or metrics, and numbers on drawn faces beside recordings. A
@@ -121,6 +130,8 @@ def show(
       avbench leaderboard show --dataset lrs2 --metric accuracy@1 --method 'voca*'
       avbench leaderboard show --kind measured --metric accuracy@0 --window 15 --rank
       avbench leaderboard show --kind reported --format csv --out reported.csv
+      avbench leaderboard show --suspect
+      avbench leaderboard show --protocol pm-window-15 --format bibtex
 
     \b
     In Python:
@@ -128,15 +139,19 @@ def show(
       [row for row in read_reported(Path("leaderboards")) if row.suspect]
     """
     from avbench.leaderboard import show as shown
+    from avbench.leaderboard.cite import bibtex
 
     place = folder or checkout_folder()
     wanted = {name: filters[f"{name}s"] for name in shown.FILTERS}
     rows = shown.select(shown.read(place), wanted)
-    found = None
-    how = ""
-    if rank:
-        rows, found, how = _ranked(place, rows)
-    text = _render(rows, found, how, form, beside)
+    if suspect:
+        rows = shown.only_suspect(rows)
+    if form == "bibtex":
+        text = bibtex(place, rows)
+    elif rank:
+        text = _render(*_ranked(place, rows), form, beside)
+    else:
+        text = _render(rows, None, "", form, beside)
     if out is None:
         click.echo(text, nl=False)
     else:
@@ -148,12 +163,12 @@ def show(
 
 def _ranked(folder: Path, rows: list[Row]) -> tuple[list[Row], list[int | None], str]:
     """Rank rows, and say how; chance frames any table and is left out."""
-    from avbench.leaderboard import show as shown
+    from avbench.leaderboard import ranking
 
     kept = [row for row in rows if row.kind != "chance"] or rows
-    shown.check_comparable(kept)
-    paired = shown.paired_ranks(folder, kept)
-    return kept, shown.ranks(kept, paired), shown.how_ranked(kept, paired)
+    ranking.check_comparable(kept)
+    paired = ranking.paired_ranks(folder, kept)
+    return kept, ranking.ranks(kept, paired), ranking.how_ranked(kept, paired)
 
 
 def _render(

@@ -117,12 +117,17 @@ def _cells(rows: Iterable[Row]) -> Iterator[dict[str, tuple[Row, Span]]]:
         yield {metric: (row, span) for metric, (row, span) in spans.items() if span is not None}
 
 
+def _protocol(row: Row) -> protocols.Protocol | None:
+    try:
+        return protocols.get(row.protocol)
+    except UnknownName:
+        return None
+
+
 def _micro(row: Row) -> bool:
     """Say whether shares are over questions, not over clips; so where nothing else is known."""
-    try:
-        return protocols.get(row.protocol).reduction == "micro"
-    except UnknownName:
-        return True
+    protocol = _protocol(row)
+    return protocol is None or protocol.reduction == "micro"
 
 
 def _in_range(rows: Sequence[Row]) -> Iterator[Claim]:
@@ -350,9 +355,11 @@ def _guesses(rows: Sequence[Row]) -> Iterator[Claim]:
     answers = {"uniform-guess": None, "constant-zero": 0}
     for row in rows:
         matched = _NESTED.fullmatch(row.metric)
-        if row.kind != "chance" or matched is None or row.method not in answers:
+        protocol = _protocol(row)
+        if row.kind != "chance" or matched is None or protocol is None:
             continue
-        protocol = protocols.get(row.protocol)
+        if row.method not in answers:
+            continue
         truth = 0 if protocol.truth == "centre" else None
         tolerance, answer = int(matched[2]), answers[row.method]
         value = 100 * chance(protocol.search, tolerance, truth=truth, answer=answer)

@@ -1,4 +1,4 @@
-"""Reported beside measured: selecting rows, laying them out, and ranking those that may be.
+"""Reported beside measured: selecting rows and laying them out.
 
 Rows that could be ranked with each other but for their window length and metric share a table;
 nothing is ever ranked across tables. A number that cannot be right carries a dagger and its
@@ -16,11 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avbench.data import JSON
-from avbench.errors import DataError, UnknownName, UsageError
+from avbench.errors import UnknownName, UsageError
 from avbench.labels import label
-from avbench.leaderboard.rows import MEASURED, Row, comparable, read_measured, read_reported
-from avbench.leaderboard.spans import span_of
-from avbench.statistics.clusters import wilson
+from avbench.leaderboard.rows import MEASURED, Row, read_measured, read_reported
 from avbench.tables.model import Block, Cell, Table
 
 if TYPE_CHECKING:
@@ -101,6 +99,20 @@ def _values(row: Row, name: str) -> tuple[str, ...]:
     return (str(getattr(row, name)),)
 
 
+def only_suspect(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows that cannot be right.
+
+    Raises
+    ------
+    UsageError
+        If there are none.
+    """
+    found = [row for row in rows if row.suspect]
+    if not found:
+        raise UsageError("nothing in this selection is suspect; leave --suspect out")
+    return found
+
+
 def families(rows: Iterable[Row]) -> list[list[Row]]:
     """Share rows out to tables: those that differ in no more than method, metric and window.
 
@@ -159,6 +171,7 @@ def _title(metric: str, family: Sequence[Row]) -> str:
     """Name a metric with the unit that these rows have, which need not be avbench's own."""
     unit = next(row.unit for row in family if row.metric == metric)
     name = label(metric).title
+    name = name[0].upper() + name[1:]
     if not name.endswith(")") and "(%)" in name:
         return name
     name = name.rpartition(" (")[0] if name.endswith(")") else name
@@ -201,136 +214,17 @@ def _cell(row: Row, beside: str) -> Cell:
 
 
 def doubts(rows: Iterable[Row]) -> tuple[str, ...]:
-    """Return, for each row that cannot be right, a sentence that says which and why."""
-    notes = []
+    """Return, for each reason why rows cannot be right, a sentence that names them and it."""
+    where: dict[str, list[str]] = {}
     for row in rows:
         if row.suspect:
             window = f" at {row.window} frames" if row.window else ""
-            notes.append(f"† {row.method}, {row.metric}{window}: {row.suspect}.")
-    return tuple(dict.fromkeys(notes))
-
-
-def check_comparable(rows: Sequence[Row]) -> None:
-    """Refuse rows that may not be ranked together.
-
-    Raises
-    ------
-    UsageError
-        If some two of them may not; the message says why.
-    """
-    for row in rows[1:]:
-        if why := comparable(rows[0], row):
-            raise UsageError(
-                f"these {len(rows)} rows are not ranked: {why}; narrow the selection with "
-                "--protocol, --dataset, --metric, --window or --kind"
-            )
-
-
-def ranks(rows: Sequence[Row], paired: Mapping[str, int] | None = None) -> list[int | None]:
-    """Rank comparable rows.
-
-    Parameters
-    ----------
-    rows
-        Rows that `check_comparable` lets pass.
-    paired
-        Shared ranks by method from paired comparisons, which see more than intervals do.
-
-    Returns
-    -------
-    list of int or None
-        One more than the number of rows that are surely better: those whose 95 % interval, or
-        whose rounded number where there is none, lies wholly on the better side. None for what
-        only frames a table, for what cannot be right and for what has no number.
-
-    Raises
-    ------
-    UsageError
-        If some two rows may not be ranked together.
-    """
-    check_comparable(rows)
-    ranges = [_range(row) for row in rows]
-    sign = 1 if rows and label(rows[0].metric).higher_is_better else -1
-    known = [ends for ends in ranges if ends is not None]
-
-    def rank(ends: tuple[float, float]) -> int:
-        best = max(sign * end for end in ends)
-        return 1 + sum(min(sign * end for end in other) > best for other in known)
-
-    found = [None if ends is None else rank(ends) for ends in ranges]
-    if paired:
-        return [
-            None if r is None else paired.get(row.method, r)
-            for r, row in zip(found, rows, strict=True)
-        ]
-    return found
-
-
-def _range(row: Row) -> tuple[float, float] | None:
-    if not row.ranked or row.suspect:
-        return None
-    interval = interval_of(row)
-    span = span_of(row)
-    return interval or (None if span is None else (span.low, span.high))
-
-
-def interval_of(row: Row) -> tuple[float, float] | None:
-    """Return a row's 95 % interval: its own, or for a reported share what its clips allow.
-
-    Repeats ask the same clips again, so that a share of n questions in r repeats counts as one
-    of n / r (Wilson's interval); None where the number of clips is not known.
-    """
-    if row.low is not None and row.high is not None:
-        return row.low, row.high
-    share = row.unit == "percent" and row.metric.startswith(("accuracy@", "perceptual@"))
-    if row.kind == MEASURED or not share or row.n is None or row.value is None:
-        return None
-    clips = row.n // (row.repeats or 1)
-    low, high = wilson(round(row.value / 100 * clips), clips)
-    return 100 * low, 100 * high
-
-
-def how_ranked(rows: Sequence[Row], paired: Mapping[str, int] | None) -> str:
-    """Say in a sentence what ranks rest on."""
-    if paired:
-        return "Ranks are shared where a paired comparison does not tell methods apart."
-    kept = [row for row in rows if row.ranked and not row.suspect]
-    if any(interval_of(row) is None for row in kept):
-        return "Ranked by the numbers alone, without intervals: neighbours may not differ."
-    if all(row.low is not None for row in kept):
-        return "Ranks are shared where 95 % intervals meet."
-    return (
-        "Ranks are shared where 95 % intervals meet; the source prints none, so they are "
-        "Wilson's for its number of clips."
-    )
-
-
-def paired_ranks(folder: Path, rows: Sequence[Row]) -> dict[str, int] | None:
-    """Look up the ranks that paired comparisons gave, where the rows are of one run that has some.
-
-    Raises
-    ------
-    DataError
-        If the comparisons of the run are damaged.
-    """
-    sources = {row.source for row in rows}
-    if len(sources) != 1 or any(row.kind != MEASURED for row in rows):
-        return None
-    path = folder / sources.pop() / "comparisons.json"
-    if not path.is_file():
-        return None
-    try:
-        cells = json.loads(path.read_text("utf-8"))["cells"]
-        for cell in cells:
-            if (cell["metric"], cell["window"]) == (rows[0].metric, rows[0].window):
-                return {each["method"]: each["rank"] for each in cell["methods"]}
-    except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path} is damaged ({error!r}); copy it from the run again") from error
-    return None
+            where.setdefault(row.suspect, []).append(f"{row.method}, {row.metric}{window}")
+    return tuple(f"† {'; '.join(dict.fromkeys(n))}: {why}." for why, n in where.items())
 
 
 def ranking(rows: Sequence[Row], found: Sequence[int | None], how: str, beside: str) -> Table:
-    """Lay comparable rows out by rank, those without one last."""
+    """Lay comparable rows out by rank (`avbench.leaderboard.ranking`), those without one last."""
     order = sorted(
         zip(rows, found, strict=True),
         key=lambda pair: (pair[1] is None, pair[1] or 0, pair[0].method, pair[0].source),

@@ -242,6 +242,7 @@ def test_a_planted_error_is_found(rows: tuple[Row, ...], name: str) -> None:
         (row("accuracy@0", "45.17", std=0.6),),
         (row("duplicated", "38.45", unit="count", n=40, repeats=None),),
         (row("accuracy@1", "9.7", method="uniform-guess", kind="chance", protocol="pm-window-15"),),
+        (row("accuracy@1", "50.0", method="uniform-guess", kind="chance", protocol="coins"),),
     ],
 )
 def test_what_can_be_right_is_left_alone(rows: tuple[Row, ...]) -> None:
