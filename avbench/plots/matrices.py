@@ -193,6 +193,7 @@ def _responses(axes: Axes, responses: FloatArray, offset: int | None, search: in
         textcoords="offset points",
         ha="center",
         color=style.PALETTE[1],
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
     )
     if offset is not None:
         axes.axvline(offset, color=style.FAINT, linewidth=0.9, linestyle=(0, (3, 2)), zorder=0)
