@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from avbench.cli import _with_breaks
+from avbench.errors import UsageError
 from avbench.leaderboard import checkout_folder
 
 if TYPE_CHECKING:
@@ -141,11 +142,14 @@ def show(
     from avbench.leaderboard import show as shown
     from avbench.leaderboard.cite import bibtex
 
+    if suspect and rank:
+        raise UsageError("a suspect number has no rank; leave out --suspect or --rank")
     place = folder or checkout_folder()
     wanted = {name: filters[f"{name}s"] for name in shown.FILTERS}
     rows = shown.select(shown.read(place), wanted)
     if suspect:
-        rows = shown.only_suspect(rows)
+        click.echo(f"{sum(bool(row.suspect) for row in rows)} of {len(rows)} rows", err=True)
+        rows = [row for row in rows if row.suspect]
     if form == "bibtex":
         text = bibtex(place, rows)
     elif rank:

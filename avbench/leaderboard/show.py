@@ -99,20 +99,6 @@ def _values(row: Row, name: str) -> tuple[str, ...]:
     return (str(getattr(row, name)),)
 
 
-def only_suspect(rows: Iterable[Row]) -> list[Row]:
-    """Return the rows that cannot be right.
-
-    Raises
-    ------
-    UsageError
-        If there are none.
-    """
-    found = [row for row in rows if row.suspect]
-    if not found:
-        raise UsageError("nothing in this selection is suspect; leave --suspect out")
-    return found
-
-
 def families(rows: Iterable[Row]) -> list[list[Row]]:
     """Share rows out to tables: those that differ in no more than method, metric and window.
 

@@ -269,12 +269,14 @@ def test_frames_number_the_tables_and_carry_ranks() -> None:
 
 
 def test_suspect_numbers_alone() -> None:
-    rows = json.loads(run("--suspect", "--format", "json").output)
+    rows = json.loads(run("--suspect", "--format", "json").stdout)
     assert len(rows) == 5
     assert all(row["suspect"] for row in rows)
-    result = run("--suspect", "--protocol", "tae-local")
-    assert result.exit_code == 2
-    assert "nothing in this selection is suspect" in result.output
+    for form in ("text", "markdown", "latex", "csv", "json", "bibtex"):
+        result = run("--suspect", "--protocol", "tae-local", "--format", form)
+        assert result.exit_code == 0, result.output
+        assert result.stderr == "0 of 6 rows\n"
+    assert run("--suspect", "--rank").exit_code == 2
 
 
 def test_sources_are_cited() -> None:
