@@ -16,7 +16,7 @@ from avbench.errors import MissingDependency, UnknownName
 from avbench.models import architectures, losses, recipes
 from avbench.models.pattern import PatternClassifier, PatternConfig
 from avbench.models.scalars import tensorboard
-from avbench.models.training import new_network
+from avbench.models.training import Recipe, new_network
 from avbench.models.two_stream import Extractor, TwoStreamConfig
 from avbench.models.vgg import build
 from baselines.sync_cls import SyncCls
@@ -24,15 +24,15 @@ from baselines.sync_e2e import SyncE2E
 from baselines.syncnet import SyncNet
 
 
-def blinking(key, num_frames=60, seed=0):
-    """A synced clip whose picture is as bright as its sound is loud, frame by frame."""
-    rng = np.random.default_rng([seed, *key.encode()])
-    level = rng.random(num_frames)
-    frames = (255 * level).astype(np.uint8)[:, None, None, None]
-    loud = np.repeat(level, 640)
+def blinking(key, num_frames=60, offset=0):
+    """A clip whose picture is as bright as its sound is loud, frame by frame."""
+    rng = np.random.default_rng([*key.encode()])
+    level = rng.random(num_frames + 10)
+    frames = (255 * level[5 : num_frames + 5]).astype(np.uint8)[:, None, None, None]
+    loud = np.repeat(level[5 + offset : 5 + offset + num_frames], 640)
     audio = (0.3 * loud * rng.standard_normal(len(loud))).astype(np.float32)
     pictures = np.broadcast_to(frames, (num_frames, 32, 32, 3)).copy()
-    return Clip(key, pictures, audio, Alignment.from_offset(0, num_frames))
+    return Clip(key, pictures, audio, Alignment.from_offset(offset, num_frames))
 
 
 @pytest.mark.parametrize("name", sorted(recipes.RECIPES))
@@ -70,6 +70,22 @@ def test_classifiers_train_on_published_extractors(method):
     made = method(extractor, classifier)
     made.fit([blinking("clip")], rng=rng, steps=1, bfloat16=False)
     assert made.report.recipe["augmentation"]["volume"] == 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "steps"), [("syncnet-2016", 100), ("two-stream", 40)])
+def test_a_network_of_published_shape_learns_which_sound_belongs(name, steps, monkeypatch):
+    config = architectures.narrow(architectures.get(name), 8, 8)
+    rng = np.random.default_rng(0)
+    method = SyncNet.start(rng=rng, config=config)
+    monkeypatch.setattr(SyncNet, "RECIPE", Recipe(steps, clips=4, rows=12, augmentation=None))
+    clips = [blinking(f"clip-{number}", 24) for number in range(8)]
+    method.fit(clips, rng=rng, rate=1e-2, bfloat16=False)
+    new = [(f"new-{n}", offset) for n in range(4) for offset in (-3, 0, 3)]
+    method.unit, method.edge = True, "valid"
+    found = [method.predict(blinking(key, 30, offset)).offset for key, offset in new]
+    right = sum(one == offset for one, (_, offset) in zip(found, new, strict=True))
+    assert right >= 8, f"{right} of 12, where chance is 1"
 
 
 def plan(name, count):
