@@ -87,7 +87,7 @@ def risk_coverage(
 
     wide = width >= style.WIDE
     with style.styled():
-        figure = style.new_figure(width, 0.62 * width if wide else 1.05 * width)
+        figure = style.new_figure(width, 0.62 * width if wide else 0.85 * width)
         axes = figure.subplots()
         handles = []
         for method, look in style.looks(methods).items():
@@ -154,7 +154,7 @@ def confidence(
     right_look: dict[str, Any] = {"color": style.PALETTE[0], "alpha": 0.55}
     wrong_look: dict[str, Any] = {"color": style.PALETTE[1], "alpha": 0.55}
     with style.styled():
-        figure = style.new_figure(width, lines * min(2.0, 0.75 * width / columns + 0.3) + 0.55)
+        figure = style.new_figure(width, lines * min(2.0, 0.75 * width / columns + 0.3) + 0.35)
         shown = style.panels(figure, len(methods), columns, sharey=True)
         for axes, method in zip(shown, methods, strict=True):
             right, sure = answered(predictions, method, length, tolerance)
@@ -209,7 +209,7 @@ def errors(
     windows = [perceptual.WINDOWS[name] for name in bands]
     shades = dict(zip(bands, _SHADES, strict=False))
     with style.styled():
-        figure = style.new_figure(width, lines * min(2.2, 0.8 * width / columns + 0.3) + 0.6)
+        figure = style.new_figure(width, lines * min(2.2, 0.8 * width / columns + 0.3) + 0.4)
         shown = style.panels(figure, len(methods), columns, sharex=True, sharey=True)
         for axes, method in zip(shown, methods, strict=True):
             part = part_of(predictions, method, length)

@@ -80,7 +80,7 @@ def accuracy(
     lengths = sorted({row.window for row in rows})
     wide = width >= style.WIDE
     with style.styled():
-        figure = style.new_figure(width, 0.57 * width if wide else 1.12 * width)
+        figure = style.new_figure(width, 0.57 * width if wide else 0.85 * width)
         axes = figure.subplots()
         for tolerance, dashes in zip(tolerances, style.DASHES, strict=False):
             level = 100 * chance_level(search, tolerance, truth)
@@ -222,7 +222,7 @@ def reported(
     with style.styled():
         from matplotlib.lines import Line2D
 
-        height = lines * min(2.4, 0.85 * width / columns + 0.7) + 0.5
+        height = lines * min(2.4, 0.85 * width / columns + 0.7) + 0.25
         figure = style.new_figure(width, height)
         for axes, group in zip(
             style.panels(figure, len(groups), columns, sharey=True), groups, strict=True

@@ -84,7 +84,7 @@ def differences(
         from matplotlib.lines import Line2D
 
         row = 0.1 * len(lengths) + 0.1
-        figure = style.new_figure(width, row * len(pairs) + 1.05)
+        figure = style.new_figure(width, row * len(pairs) + 0.65)
         axes = figure.subplots()
         looks = style.looks(map(str, lengths))
         step = 0.75 / max(1, len(lengths))

@@ -113,7 +113,8 @@ def _confusion_panel(axes: Axes, part: pd.DataFrame, reach: int, side: float) ->
             fontsize=min(6.0, points),
             color="white" if shares[row, column] > 50 else style.INK,
         )
-    ticks = list(range(-reach, reach + 1, max(1, reach // 5 if side > 1.9 else reach // 2)))
+    step = max(1, reach // (5 if side > 1.9 else 2))
+    ticks = list(range(-(reach // step) * step, reach + 1, step))
     axes.set_xticks(ticks)
     axes.set_yticks(ticks)
     axes.tick_params(labelsize=7, length=2)

@@ -98,11 +98,16 @@ def panels(figure: Figure, count: int, columns: int, **options: Any) -> list[Axe
 
 
 def legend_above(figure: Figure, handles: Sequence[Any], width: float) -> None:
-    """Put one legend above all axes, in as many columns as the width has room for."""
+    """Put one legend above all axes, and make the figure as much higher as it takes.
+
+    It has as many columns as the width has room for.
+    """
     longest = max(len(str(handle.get_label())) for handle in handles)
     room = max(1, int(width * 72 / (26 + 4.2 * longest)))
     columns = min(room, len(handles))
-    columns = -(-len(handles) // -(-len(handles) // columns))
+    lines = -(-len(handles) // columns)
+    columns = -(-len(handles) // lines)
+    figure.set_figheight(figure.get_figheight() + 0.1 + 0.155 * lines)
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, columnspacing=1.2)
 
 

@@ -86,9 +86,11 @@ def _asked_note(block: Mapping[str, JSON], rows: Sequence[Score]) -> str:
     limited = f" (the first {block['limit']})" if block["limit"] else ""
     windows = task["windows_per_clip"]
     asked = f"{plural(windows, 'window')} each" if windows else "every window that fits"
+    macro = task.get("rules", {}).get("reduction") == "macro"
+    mean = " Means are taken within each clip, then over the clips." if macro else ""
     return (
         f"{count} questions a cell: {plural(block['clips'], 'clip')}{limited}, {asked}, "
-        f"{plural(task['repeats'], 'repeat')}, seed {task['seed']}."
+        f"{plural(task['repeats'], 'repeat')}, seed {task['seed']}.{mean}"
     )
 
 
