@@ -149,8 +149,7 @@ def confidence(
     """
     from matplotlib.patches import Patch
 
-    columns = min(len(methods), max(1, int(width / 1.4)))
-    lines = -(-len(methods) // columns)
+    lines, columns = style.shape(len(methods), int(width / 1.4))
     right_look: dict[str, Any] = {"color": style.PALETTE[0], "alpha": 0.55}
     wrong_look: dict[str, Any] = {"color": style.PALETTE[1], "alpha": 0.55}
     with style.styled():
@@ -204,8 +203,7 @@ def errors(
         Each title says how much is inside each shaded window, the widest first, unanswered
         questions counted as outside.
     """
-    columns = min(len(methods), max(1, int(width / 1.4)))
-    lines = -(-len(methods) // columns)
+    lines, columns = style.shape(len(methods), int(width / 1.4))
     windows = [perceptual.WINDOWS[name] for name in bands]
     shades = dict(zip(bands, _SHADES, strict=False))
     with style.styled():

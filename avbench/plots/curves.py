@@ -214,8 +214,7 @@ def reported(
     if not chosen:
         raise DataError(f"there are no rows of {metric} with a window length to draw")
     groups = sorted(groups_of(chosen), key=lambda group: group[0].kind == MEASURED)
-    columns = min(len(groups), max(1, int(width / 1.5)))
-    lines = -(-len(groups) // columns)
+    lines, columns = style.shape(len(groups), int(width / 1.5))
     looks = style.looks(dict.fromkeys(row.method for row in _strongest_first(chosen)))
     lowest = min(row.value for row in chosen if row.value is not None)
     bottom = 0 if lowest < 40 else 10 * int((lowest - 5) / 10)

@@ -68,11 +68,10 @@ def confusion(
     parts = {method: part_of(predictions, method, length) for method in methods}
     everything = [s.dropna() for p in parts.values() for s in (p["offset"], p["predicted"])]
     reach = max(int(np.abs(s.to_numpy(dtype=float)).max(initial=1)) for s in everything)
-    columns = len(parts) if len(parts) <= 3 else 2 if len(parts) == 4 else 3
+    _, columns = style.shape(len(parts), 3)
     if width is None:
         width = 2.5 * columns + 0.9
-    columns = min(columns, max(1, int(width / 1.45)))
-    lines = -(-len(parts) // columns)
+    lines, columns = style.shape(len(parts), min(columns, int(width / 1.45)))
     with style.styled():
         side = (width - 0.9) / columns
         figure = style.new_figure(width, (side + 0.1) * lines + 0.5)

@@ -86,6 +86,16 @@ def looks(methods: Iterable[str]) -> dict[str, dict[str, Any]]:
     }
 
 
+def shape(count: int, most: int) -> tuple[int, int]:
+    """Return lines and columns of a grid for so many panels, its lines as even as they can be.
+
+    >>> shape(5, most=4), shape(4, most=4), shape(3, most=1)
+    ((2, 3), (1, 4), (3, 1))
+    """
+    lines = -(-count // max(1, most))
+    return lines, -(-count // lines)
+
+
 def panels(figure: Figure, count: int, columns: int, **options: Any) -> list[Axes]:
     """Return so many axes in a grid, row by row, the last row shorter where it must be."""
     lines = -(-count // columns)
