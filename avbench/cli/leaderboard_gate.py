@@ -158,11 +158,11 @@ def update(
         --expected leaderboards/pinned/expected.json
     """
     from avbench.leaderboard import changes, store
-    from avbench.leaderboard.card import objections
+    from avbench.leaderboard.card import changed_files, objections
     from avbench.results import read_run
 
     run, manifest = read_run(results), _manifest(results, shards)
-    _refuse(results, objections(run, manifest, note))
+    _refuse(results, objections(run, manifest, note) + changed_files(results, run.block))
     if expected is not None:
         _renew(run, expected, dry_run)
         return
@@ -231,7 +231,7 @@ def diff(before: Path, after: Path, everything: bool, metrics: Sequence[str]) ->
     Every number that differs is printed with its difference and, where there are intervals, with
     them. Where both folders hold predictions, shares of questions get a 95 % interval of the
     difference and a p value over recordings, paired where both runs asked the same questions;
-    the last p value is adjusted for the number of tests (Holm).
+    the last p value is adjusted for the number of tests of the metric (Holm).
 
     \b
     Examples:
@@ -247,7 +247,7 @@ def diff(before: Path, after: Path, everything: bool, metrics: Sequence[str]) ->
     if not found:
         raise UsageError(f"there are no numbers of {', '.join(metrics)} in {before} or {after}")
     if all((folder / PREDICTIONS).is_file() for folder in (before, after)):
-        found = changes.tested(found, read_run(before), read_run(after))
+        found = changes.with_tests(found, read_run(before), read_run(after))
     for change in found:
         if everything or change.kind != "same":
             click.echo(change.line())

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -166,9 +167,7 @@ def _data(card: Mapping[str, JSON]) -> JSON:
     return card.get("clips_sha256") or card.get("shards_sha256")
 
 
-def objections(
-    run: Run, manifest: Mapping[str, JSON] | None, note: str = "", *, dirty: bool = False
-) -> list[str]:
+def objections(run: Run, manifest: Mapping[str, JSON] | None, note: str = "") -> list[str]:
     """Say in words what keeps a run from being admitted; empty where nothing does.
 
     Parameters
@@ -179,11 +178,9 @@ def objections(
         The ``dataset.json`` of the shard set it was measured on; None where it is not at hand.
     note
         A sentence on why questions failed, if some did.
-    dirty
-        Let a run pass that was made with uncommitted changes.
     """
     card = run.block
-    found = _objections_to_code(card, dirty) + _objections_to_data(card, manifest)
+    found = _objections_to_code(card) + _objections_to_data(card, manifest)
     failed = {row.method for row in run.scores if row.n_failed}
     if failed and not note.strip():
         found.append(
@@ -197,13 +194,23 @@ def objections(
     return found + _objections_to_scores(run)
 
 
-def _objections_to_code(card: Mapping[str, JSON], dirty: bool) -> list[str]:
+def changed_files(folder: Path, card: Mapping[str, JSON]) -> list[str]:
+    """Say in words which files of a run are not those that it wrote."""
+    found = []
+    for name, sha256 in sorted((card.get("files") or {}).items()):
+        path = folder / name
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            found.append(f"{name} is not the file that the run wrote; measure again")
+    return found
+
+
+def _objections_to_code(card: Mapping[str, JSON]) -> list[str]:
     found = []
     if card.get("commit") is None:
         found.append(
             "no commit is recorded, so nobody can get the code back; measure from a git checkout"
         )
-    elif card.get("commit_changed") and not dirty:
+    elif card.get("commit_changed"):
         found.append("it was measured with uncommitted changes; commit them and measure again")
     if card.get("limit") is not None:
         found.append(f"it saw the first {card['limit']} clips only; measure without --limit")

@@ -35,7 +35,7 @@ class Change:
     paired: bool = False
     """Whether the test is of the same questions."""
     p: float | None = None
-    """Of the test, adjusted for all that were made (Holm)."""
+    """Of the test, adjusted for all tests of the metric (Holm)."""
     intervals: tuple[str, str] = ("", "")
     """95 % intervals of before and after, as text; empty where there are none."""
 
@@ -65,7 +65,7 @@ class Change:
             low, high = (_shown(metric, x, signed=True) for x in (test.low, test.high))
             text += f", {'paired' if self.paired else 'unpaired'} 95 % {low} to {high}"
         if test is not None and test.p is not None:
-            text += f", p {test.p:.3g}, {self.p:.3g} among all"
+            text += f", p {test.p:.3g}, {self.p:.3g} among its like"
         return f"{text})"
 
 
@@ -112,22 +112,21 @@ def check_comparable(a: Mapping[str, JSON], b: Mapping[str, JSON]) -> None:
         )
 
 
-def tested(found: Sequence[Change], a: Run, b: Run) -> list[Change]:
+def with_tests(found: Sequence[Change], a: Run, b: Run) -> list[Change]:
     """Add a test to every share of questions that both runs hold answers for.
 
     Paired by question where the runs asked the same ones, else of two samples; clusters are the
-    recordings that clips were cut from. The p values are adjusted for their number.
+    recordings that clips were cut from. The p values are adjusted for the number of tests of a
+    metric, for metrics repeat each other.
     """
     same = a.block.get("questions_sha256") == b.block.get("questions_sha256")
     tests = _tests(a, b, same)
-    known = [(change, tests[change.key]) for change in found if change.key in tests]
-    ps: Sequence[float] = (
-        holm([1.0 if test.p is None else test.p for _, test in known]).tolist() if known else []
-    )
-    adjusted = {
-        change.key: replace(change, test=test, paired=same, p=float(p))
-        for (change, test), p in zip(known, ps, strict=True)
-    }
+    adjusted: dict[Key, Change] = {}
+    for metric in sorted({change.key[2] for change in found}):
+        known = [c for c in found if c.key[2] == metric and c.key in tests]
+        ps = [1.0 if (p := tests[change.key].p) is None else p for change in known]
+        for change, p in zip(known, holm(ps).tolist() if ps else [], strict=True):
+            adjusted[change.key] = replace(change, test=tests[change.key], paired=same, p=p)
     return [adjusted.get(change.key, change) for change in found]
 
 

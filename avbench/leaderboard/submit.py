@@ -12,7 +12,7 @@ from avbench import methods
 from avbench.data import JSON
 from avbench.errors import AvbenchError
 from avbench.leaderboard import store
-from avbench.leaderboard.card import objections
+from avbench.leaderboard.card import changed_files, objections
 from avbench.results import PREDICTIONS, Run
 from avbench.shards import to_json, write_atomic
 
@@ -59,7 +59,7 @@ def prepare(
     found = store.read(results)
     card = {**found.card, **({"note": note} if note else {})}
     facts = {name: _facts(name, said, given) for name, said in card["methods"].items()}
-    lacking = objections(run, manifest, note)
+    lacking = objections(run, manifest, note) + changed_files(results, run.block)
     for name, known in facts.items():
         lacking += _objections_to(name, known)
     lacking += [
