@@ -294,11 +294,25 @@ def error_reduction(
 
     The value is NaN where ``b`` makes no error; see `avbench.metrics.offset.rer`.
     """
-    both = np.column_stack([np.asarray(a, dtype=float), np.asarray(b, dtype=float)])
+    both = answered(a, b)
     found = totals(both, clusters)
     means = resampled_means(found, rng, resamples)
     made = reduction_interval(means[:, 0], means[:, 1], len(found))
     return float(reduced(found.means[:1], found.means[1:])[0]), made
+
+
+def answered(a: ArrayLike, b: ArrayLike) -> FloatArray:
+    """Set the values of two methods side by side; shape (n, 2).
+
+    Raises
+    ------
+    ValueError
+        If their numbers differ or one is NaN: without an answer a question is wrong, not absent.
+    """
+    both = np.column_stack([np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)])
+    if np.any(np.isnan(both)):
+        raise ValueError("got a value that is NaN; a question without an answer is a 0")
+    return both
 
 
 def reduced(a: FloatArray, b: FloatArray) -> FloatArray:

@@ -23,6 +23,7 @@ from avbench.statistics.clusters import (
     POWER,
     RESAMPLES,
     Totals,
+    answered,
     caution,
     percentiles,
     resampled_means,
@@ -113,7 +114,7 @@ def paired_difference(
     >>> found.value, found.p, found.test
     (0.5, 0.5, 'mcnemar-exact')
     """
-    both = np.column_stack([np.asarray(a, dtype=float), np.asarray(b, dtype=float)])
+    both = answered(a, b)
     return paired_differences(totals(both, clusters, items), [(0, 1)], rng, resamples)[0]
 
 
