@@ -125,7 +125,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Note:
-    """Where reported numbers come from and what is to be said about them."""
+    """Where numbers come from and what is to be said about them."""
 
     kind: str
     source: str
@@ -227,10 +227,15 @@ def _board(key: _Key, rows: Sequence[Row], name: str, places: Places) -> Board:
     order = sorted(metrics, key=lambda m: (metric_order(m[0]), m))
     lines = [_Sectioner(metrics[m], places, {}) for m in order]
     # Sources are numbered as the eye meets them, which is known once the lines are in order.
-    shown = [row for each in lines for row in each.section().rows() if row.kind != MEASURED]
+    shown = [row for each in lines for row in each.section().rows() if _is_noted(row)]
     marks = {note: i for i, note in enumerate(dict.fromkeys(map(_note, shown)), start=1)}
     sections = tuple(replace(each, marks=marks).section() for each in lines)
     return Board(*key, slug=name, sections=sections, notes=tuple(marks))
+
+
+def _is_noted(row: Row) -> bool:
+    """Say whether a number needs an entry: where it is reported, or cannot be right."""
+    return row.kind != MEASURED or bool(row.suspect)
 
 
 def _note(row: Row) -> Note:
@@ -314,7 +319,7 @@ class _Sectioner:
             spread=row.printed_std or ("" if row.std is None else number(row.std, row.unit)),
             rank=rank,
             bar=_bar(row, self.scale),
-            mark=self.marks.get(_note(row), 0),
+            mark=self.marks.get(_note(row), 0) if _is_noted(row) else 0,
             words=value_words(row, rank.text() if rank else ""),
         )
 
@@ -358,41 +363,3 @@ def _bar(row: Row, scale: tuple[float, float] | None) -> Bar | None:
         return round(100 * ((value or 0.0) - start) / (end - start), 2)
 
     return Bar(at(row.low), at(row.high), at(row.value))
-
-
-def entries_of_index(found: Sequence[Board]) -> list[JSON]:
-    """Return what the filters of the index need to know about each group, in the order shown."""
-    return [
-        _entry(board, section.metric, section.rows())
-        for board in found
-        for section in board.sections
-    ]
-
-
-def entries_of_board(board: Board) -> list[JSON]:
-    """Return what the filters and the sorting of a board need: its lines, then its numbers."""
-    lines: list[JSON] = []
-    for section in board.sections:
-        for line in section.lines:
-            rows = [value.row for cell in line.cells for value in cell]
-            keys = [line.method.lower(), *(_sort_key(cell) for cell in line.cells)]
-            lines.append(_entry(board, section.metric, rows) | {"sort": keys})
-    return lines + [_entry(board, row.metric, [row]) for row in board.rows()]
-
-
-def _sort_key(cell: Sequence[Value]) -> float | None:
-    known = [value.row.value for value in cell if value.row.value is not None]
-    return known[0] if known else None
-
-
-def _entry(board: Board, metric: str, rows: Iterable[Row]) -> dict[str, JSON]:
-    facts = dict.fromkeys(
-        (" ".join(filter(None, (r.method, r.printed_name, r.condition))).lower(), r.kind, r.window)
-        for r in rows
-    )
-    return {
-        "protocol": board.protocol,
-        "dataset": board.dataset,
-        "metric": metric,
-        "facts": [list(fact) for fact in facts],
-    }

@@ -13,13 +13,7 @@ from avbench import __version__
 from avbench.data import JSON
 from avbench.leaderboard import site_words as words
 from avbench.leaderboard.rows import MEASURED, Row
-from avbench.leaderboard.site_model import (
-    Board,
-    Section,
-    entries_of_board,
-    entries_of_index,
-    has_interval,
-)
+from avbench.leaderboard.site_model import Board, Section, Value, has_interval
 
 ASSETS = "avbench.leaderboard.site_assets"
 """Package with the templates, the style and the script."""
@@ -80,7 +74,7 @@ class Renderer:
             protocols=own,
             others=others,
             choices=_choices(rows, everywhere=True),
-            entries=entries_of_index(found),
+            entries=_index_entries(found),
             cards=list(cards.values()),
             reported_files=[name for name in copies if name.startswith("data/reported/")],
         )
@@ -110,7 +104,7 @@ class Renderer:
                 v.rank for s in board.sections for li in s.lines for c in li.cells for v in c
             ),
             choices=_choices(rows),
-            entries=entries_of_board(board),
+            entries=_board_entries(board),
         )
 
     def card(self, card: Card, found: Iterable[Board]) -> bytes:
@@ -130,6 +124,44 @@ class Renderer:
             methods=[(k, _named(v)) for k, v in methods.items()],
             blocks=[(_said(k), _named(v)) for k, v in blocks.items()],
         )
+
+
+def _index_entries(found: Sequence[Board]) -> list[JSON]:
+    """Return what the filters of the index need to know about each group, in the order shown."""
+    return [
+        _entry(board, section.metric, section.rows())
+        for board in found
+        for section in board.sections
+    ]
+
+
+def _board_entries(board: Board) -> list[JSON]:
+    """Return what the filters and the sorting of a board need: its lines, then its numbers."""
+    lines: list[JSON] = []
+    for section in board.sections:
+        for line in section.lines:
+            rows = [value.row for cell in line.cells for value in cell]
+            keys = [line.method.lower(), *(_sort_key(cell) for cell in line.cells)]
+            lines.append(_entry(board, section.metric, rows) | {"sort": keys})
+    return lines + [_entry(board, row.metric, [row]) for row in board.rows()]
+
+
+def _sort_key(cell: Sequence[Value]) -> float | None:
+    known = [value.row.value for value in cell if value.row.value is not None]
+    return known[0] if known else None
+
+
+def _entry(board: Board, metric: str, rows: Iterable[Row]) -> dict[str, JSON]:
+    facts = dict.fromkeys(
+        (" ".join(filter(None, (r.method, r.printed_name, r.condition))).lower(), r.kind, r.window)
+        for r in rows
+    )
+    return {
+        "protocol": board.protocol,
+        "dataset": board.dataset,
+        "metric": metric,
+        "facts": [list(fact) for fact in facts],
+    }
 
 
 def _group(number: int, board: Board, section: Section) -> dict[str, object]:
@@ -189,6 +221,7 @@ def _number(row: Row, cards: Mapping[str, Card]) -> dict[str, str]:
         "questions": words.DASH if row.n is None else f"{row.n:,}",
         "failed": words.DASH if row.n_failed is None else f"{row.n_failed:,}",
         "source": row.source,
+        "suspect": row.suspect,
         "page": card.page if card else "",
     }
 

@@ -164,7 +164,8 @@
     target.scrollIntoView({ block: "center" });
   });
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("input", () => { writeHash(); apply(); });
+  // Some assistive programs and old browsers tell of a choice by "change" alone.
+  for (const kind of ["input", "change"]) form.addEventListener(kind, () => { writeHash(); apply(); });
   form.addEventListener("reset", () => setTimeout(() => { writeHash(""); restore(); }));
   window.addEventListener("hashchange", restore);
 

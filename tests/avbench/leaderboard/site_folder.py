@@ -33,7 +33,7 @@ def score(method: str, window: int, value: float, **fields: Any) -> dict[str, An
         "window": window,
         "metric": "accuracy@0",
         "value": value,
-        "std": 0.01,
+        "std": 0.0 if value in (0, 1) else 0.01,
         "repeats": 10,
         "n": 4000,
         "n_failed": 7 if method == "gamma" else 0,
@@ -138,7 +138,13 @@ def make(folder: Path, extra: dict[str, Any] | None = None) -> Path:
         {"method": "delta", "window": 20, "printed": ">90", "note": "read off a figure"},
     ]
     other = [
-        {"method": "epsilon", "metric": "own_score", "unit": "score", "printed": "3", "protocol": "own"}
+        {
+            "method": "epsilon",
+            "metric": "own_score",
+            "unit": "score",
+            "printed": "3",
+            "protocol": "own",
+        }
     ]
     papers = {"doe2020": reported(rows), "other": reported(other, source="Roe 2021")}
     for name, content in (papers | (extra or {})).items():

@@ -241,15 +241,19 @@ def test_a_suspect_number_is_marked_with_the_reason(folder: Path) -> None:
     row = replace(rows_of(folder)[-1], suspect="accuracy above one hundred")
     board = boards([row], {})[0]
     assert board.notes[0].suspect == "accuracy above one hundred"
+    measured = replace(rows_of(folder)[0], suspect="more failed than asked")
+    assert [note.suspect for note in boards([measured], {})[0].notes] == ["more failed than asked"]
     assert "suspect: accuracy above one hundred" in value_words(row)
 
 
 def test_the_committed_misprint_is_flagged_on_its_page() -> None:
     folder = checkout_folder()
-    suspects = [row for row in read_reported(folder) if row.suspect]
+    suspects = [row for row in rows_of(folder) if row.suspect]
     assert suspects
     text = "\n".join(c.decode() for n, c in pages(folder).items() if n.startswith("boards/"))
-    assert text.count('class="badge suspect"') == len(suspects)
+    assert text.count('class="badge suspect"') == 2 * len(suspects)  # in both tables
+    notes = [note for board in boards(rows_of(folder), {}) for note in board.notes]
+    assert text.count("Suspect: ") == sum(bool(note.suspect) for note in notes)
 
 
 @pytest.mark.parametrize(
