@@ -48,6 +48,12 @@ class Bench:
             for place in starts(clip, length, search, 1)
         ]
 
+    @property
+    def two_sided(self) -> tuple[int, int]:
+        """An offset to ask about, well inside the search range, and its opposite."""
+        far = min(2, self.subject.search)
+        return far, -far
+
     @cached_property
     def sweep(self) -> Sweep:
         """Answers at every offset, in long windows."""
@@ -89,16 +95,27 @@ class Bench:
             return Finding("longer", "not-applicable", "It answers windows of one length only.")
         return offsets.longer(self.short_sweep, self.sweep)
 
+    def outside(self) -> Finding:
+        """Judge answers from sound that is longer than the picture, for methods that take it."""
+        subject = self.subject
+        takes = subject.embedding is not None and getattr(subject.method, "hears_outside", False)
+        if not takes:
+            return Finding("outside", "not-applicable", "It does not declare hears_outside.")
+        length = subject.short or subject.length
+        return offsets.outside(
+            measure(subject, self.material.clips, length, lead=subject.search),
+            self.short_sweep or self.sweep,
+        )
+
     def reversal(self) -> Finding:
         """Play windows backwards and judge."""
         reading = read(self.sweep)
         if (unknown := offsets.unless_known("reversal", self.sweep, reading)) is not None:
             return unknown
-        far = max(self.subject.search - 2, 1)
-        windows = self.windows(far, -far)
+        windows = self.windows(*self.two_sided)
         answers = [self.subject.ask(backwards(window)).offset for window in windows]
         said = [np.nan if offset is None else offset - reading.bias for offset in answers]
-        true = [reading.sign * (far, -far)[number % 2] for number in range(len(windows))]
+        true = [reading.sign * self.two_sided[number % 2] for number in range(len(windows))]
         return offsets.reversal(np.array(said, np.float64), np.array(true, np.float64))
 
     def confidence(self) -> Finding:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from avbench.data import JSON, Alignment, Clip
 from avbench.selftest.report import Finding
 from avbench.selftest.subject import Answer, Subject
@@ -25,15 +27,15 @@ def truth(subject: Subject, windows: Sequence[Clip]) -> Finding:
             "not-applicable",
             "It declares sees_truth: it is shown the truth, and marked in every table.",
         )
+    hidden = [subject.ask(window) for window in windows]
+    if any(subject.ask(w).key != answer.key for w, answer in zip(windows, hidden, strict=True)):
+        return Finding("truth", "not-applicable", "No answer comes twice alike, see repeats.")
     changed, followed, needed = 0, 0, 0
-    for window in windows:
-        hidden = subject.ask(window)
-        shown = _told(subject, window, 0)
-        false = _told(subject, window, _LIE)
-        needed += hidden.failure is not None and shown.failure is None
-        changed += len({hidden.key, shown.key, false.key}) > 1
-        moved = None not in (shown.offset, false.offset)
-        followed += moved and false.offset == _offset(window) + _LIE
+    for window, answer in zip(windows, hidden, strict=True):
+        shown, false = _told(subject, window, 0), _told(subject, window, _LIE)
+        needed += answer.failure is not None and shown.failure is None
+        changed += len({answer.key, shown.key, false.key}) > 1
+        followed += false.offset == _offset(window) + _LIE != answer.offset
     measured: dict[str, JSON] = {
         "windows": len(windows),
         "changed": changed,
@@ -42,11 +44,12 @@ def truth(subject: Subject, windows: Sequence[Clip]) -> Finding:
     }
     if not changed:
         return Finding("truth", "pass", "It answers the same with and without the truth.", measured)
+    only = ", and it gives none without" if needed else ""
     return Finding(
         "truth",
         "fail",
         f"Its answer to {changed} of {len(windows)} windows depends on the truth and provenance "
-        "that a clip may carry.",
+        f"that a clip may carry{only}.",
         measured,
         _LEAKED + "; a ceiling that repeats the truth declares sees_truth = True",
         "clip.alignment or clip.meta read while predicting, often left over from training.",
@@ -83,6 +86,37 @@ def key(subject: Subject, window: Clip) -> Finding:
         said,
         _LEAKED,
         "a cache or a table of known answers under the clip's key.",
+    )
+
+
+def blind(subject: Subject, windows: Sequence[Clip]) -> Finding:
+    """Check that a method that says it looks at nothing answers the same about nothing.
+
+    The benchmark decodes no clip for methods with ``sees_media = False``.
+    """
+    if getattr(subject.method, "sees_media", True):
+        return Finding("blind", "not-applicable", "It looks at pictures and sound, as it should.")
+    changed = 0
+    for window in windows:
+        nothing = replace(
+            window,
+            frames=np.zeros((len(window), 1, 1, 3), np.uint8),
+            audio=np.zeros_like(window.audio),
+        )
+        changed += subject.ask(nothing).key != subject.ask(window).key
+    measured: dict[str, JSON] = {"windows": len(windows), "changed": changed}
+    if not changed:
+        return Finding(
+            "blind", "pass", "It declares sees_media = False, and looks at nothing.", measured
+        )
+    return Finding(
+        "blind",
+        "fail",
+        f"It declares sees_media = False, and {changed} of {len(windows)} answers change without "
+        "picture and sound: the benchmark would show it black and silence.",
+        measured,
+        "leave sees_media away",
+        "a declaration inherited or copied from a baseline.",
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from avbench.asking import ROW_FRAMES
 from avbench.data import JSON, Clip, Embeddings, FloatArray, IntArray
 from avbench.selftest.material import starts
 from avbench.selftest.report import Finding
-from avbench.selftest.subject import ROW_FRAMES, Subject
+from avbench.selftest.subject import Subject
 from avbench.timing import SAMPLES_PER_FRAME
 
 TIGHT, LOOSE = 1e-4, 1e-3
@@ -42,51 +43,65 @@ def describe_difference(difference: float) -> str:
 
 
 def locality(subject: Subject, clip: Clip) -> Finding:
-    """Check that the embeddings of a window are the slice of those of its clip, ends included."""
+    """Check that a row sees five frames: windows embed as slices of their clip, ends included.
+
+    Also disturbs one frame of the picture, and of the sound, to say which frames a row sees.
+    """
     if subject.embedding is None:
         return Finding("locality", "not-applicable", "It sees nothing but the window it is given.")
-    whole = subject.embed(clip)
-    places = [0, *starts(clip, _WINDOW, subject.search, 3), len(clip) - _WINDOW]
-    worst: dict[str, float] = {"picture": 0.0, "sound": 0.0}
-    for start in dict.fromkeys(places):
-        part = subject.embed(clip.window(start, _WINDOW) if _fits(clip, start) else clip)
-        for what, rows, every in zip(worst, part, whole, strict=True):
-            cut = every[start : start + _WINDOW - ROW_FRAMES + 1]
-            worst[what] = max(worst[what], relative_difference(rows, cut, every))
-    largest = max(worst.values())
+    worst = slice_differences(subject, clip)
+    seen = field_of_view(subject, clip)
+    largest, limit = max(worst.values()), ROW_FRAMES - 1
     measured: dict[str, JSON] = {f"difference of {what}": d for what, d in worst.items()}
-    if largest <= TIGHT:
+    measured |= {f"{what} row t sees frames": list(span) for what, span in seen.items()}
+    spans = " and ".join(f"{what} t{a:+d} .. t{b:+d}" for what, (a, b) in seen.items())
+    within = all(first >= 0 and last <= limit for first, last in seen.values())
+    if largest <= TIGHT and within:
         return Finding(
             "locality",
             "pass",
-            "The embeddings of a window are the slice of those of its clip, "
-            f"{describe_difference(largest)}.",
+            f"Row t sees {spans or 'nothing that was changed'}; the rows of a window are the slice "
+            f"of those of its clip, {describe_difference(largest)}.",
             measured,
         )
+    moved = " and ".join(what for what, difference in worst.items() if difference > TIGHT)
     return Finding(
         "locality",
-        "warn" if largest <= LOOSE else "fail",
-        f"The embeddings of a window differ from the slice of those of its clip "
-        f"({' and '.join(w for w, d in worst.items() if d > TIGHT)}, "
-        f"{describe_difference(largest)}): a row sees more than its own {ROW_FRAMES} frames, so "
-        "that the benchmark, which slices, would let it see outside its window.",
+        "warn" if largest <= LOOSE and within else "fail",
+        f"A row sees more than its own {ROW_FRAMES} frames: row t sees {spans or 'no one frame'}, "
+        f"and the rows of a window differ from the slice of those of its clip ({moved or 'none'}, "
+        f"{describe_difference(largest)}). The benchmark slices, and would let it look outside.",
         measured,
-        f"compute row t from frames t .. t + {ROW_FRAMES - 1} and their sound alone; normalise "
-        "within a row, never over the clip",
+        f"compute row t from frames t .. t+{limit} and their sound alone, and normalise within a "
+        "row, never over the clip",
         "mean or variance normalisation over the clip, a recurrent or attention layer over rows, "
         "padded convolutions over time, centre padding of the spectrogram.",
     )
 
 
-def _fits(clip: Clip, start: int) -> bool:
-    return 0 <= start <= len(clip) - _WINDOW
+def slice_differences(subject: Subject, clip: Clip) -> dict[str, float]:
+    """Compare the rows of windows with slices of the clip's; stream -> largest difference."""
+    whole = subject.embed(clip)
+    last = len(clip) - _WINDOW
+    places = [0, *starts(clip, _WINDOW, subject.search, 3), last]
+    worst = {"picture": 0.0, "sound": 0.0}
+    for start in dict.fromkeys(place for place in places if 0 <= place <= last):
+        part = subject.embed(clip.window(start, _WINDOW))
+        for what, rows, every in zip(worst, part, whole, strict=True):
+            cut = every[start : start + _WINDOW - ROW_FRAMES + 1]
+            worst[what] = max(worst[what], relative_difference(rows, cut, every))
+    return worst
 
 
-def field_of_view(subject: Subject, clip: Clip) -> Finding:
-    """Disturb one frame of the picture, then of the sound, and see which rows change."""
-    name = "field-of-view"
-    if subject.embedding is None:
-        return Finding(name, "not-applicable", "It has no embeddings.")
+def field_of_view(subject: Subject, clip: Clip) -> dict[str, tuple[int, int]]:
+    """Disturb one frame and see which rows change.
+
+    Returns
+    -------
+    dict
+        Stream -> first and last frame that row t sees, counted from t; a stream of which no row
+        changes is left out.
+    """
     at = len(clip) // 2
     before = subject.embed(clip)
     frames, audio = clip.frames.copy(), clip.audio.copy()
@@ -98,32 +113,8 @@ def field_of_view(subject: Subject, clip: Clip) -> Finding:
         "picture": _changed(before.video, after.video),
         "sound": _changed(before.audio, after.audio),
     }
-    # Row t sees frames t .. t + 4, hence frame f is seen by rows f - 4 .. f.
-    seen = {w: (at - int(r.max()), at - int(r.min())) for w, r in rows.items() if len(r)}
-    measured: dict[str, JSON] = {f"{what} row t sees frames": list(s) for what, s in seen.items()}
-    blind = [what for what in rows if what not in seen]
-    if blind:
-        return Finding(
-            name,
-            "warn",
-            f"A frame of {' and of '.join(blind)} turned to something else changes no row.",
-            measured,
-            "check that both streams get their input",
-            "an input that is not used, or cut away.",
-        )
-    spans = " and ".join(f"{w} t{a:+d} .. t{b:+d}" for w, (a, b) in seen.items())
-    limit = ROW_FRAMES - 1
-    if all(a >= 0 and b <= limit for a, b in seen.values()):
-        return Finding(name, "pass", f"Row t sees {spans}.", measured)
-    return Finding(
-        name,
-        "fail",
-        f"Row t sees {spans}; it may see t .. t+{limit} only.",
-        measured,
-        f"cut the window of row t before the network: frames t .. t + {limit}, samples "
-        f"{SAMPLES_PER_FRAME} t .. {SAMPLES_PER_FRAME} (t + {ROW_FRAMES})",
-        "context of neighbouring rows, padding, or a hop that starts before the window.",
-    )
+    # Where row t sees frames t .. t + 4, frame f is seen by rows f - 4 .. f.
+    return {what: (at - int(r.max()), at - int(r.min())) for what, r in rows.items() if len(r)}
 
 
 def _changed(before: FloatArray, after: FloatArray) -> IntArray:

@@ -40,18 +40,19 @@ class Material:
     """Why nothing that needs speech can be asked; empty where it can."""
 
 
-def drawn_heads(count: int = NUM_CLIPS, num_frames: int = NUM_FRAMES) -> Material:
+def drawn_heads(search: int = 5, count: int = NUM_CLIPS) -> Material:
     """Draw talking heads in memory; patterns where espeak-ng is not installed.
 
     Parameters
     ----------
+    search
+        Largest offset in frames that will be asked about; it decides the length.
     count
         Number of clips, each of another face, voice and text.
-    num_frames
-        Length of each.
     """
     from avbench.selftest.drawn import draw
 
+    num_frames = max(NUM_FRAMES, 2 * search + 100)
     try:
         clips = tuple(draw(i, num_frames, _POOL, _PRESET, _SEED) for i in range(count))
     except MissingDependency as error:

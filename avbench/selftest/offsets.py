@@ -296,6 +296,45 @@ def longer(short: Sweep, long: Sweep) -> Finding:
     )
 
 
+def outside(sweep: Sweep, within: Sweep) -> Finding:
+    """Judge answers about windows whose sound is longer than their picture on both sides.
+
+    Parameters
+    ----------
+    sweep
+        Answers from sound that is longer by the search range on either side.
+    within
+        Answers about windows of that length with no more sound than picture.
+    """
+    reading, usual = read(sweep), read(within)
+    measured: dict[str, JSON] = {
+        "exact": reading.right,
+        "exact within the window": usual.right,
+        "failed": int(np.isnan(sweep.predicted).sum()),
+        "length": sweep.length,
+    }
+    sentence = (
+        f"With {sweep.search} rows of sound on either side, {reading.right:.0%} of windows of "
+        f"{sweep.length} frames are exact; {usual.right:.0%} with no more sound than picture."
+    )
+    if not usual.known:
+        return Finding(
+            "outside", "not-applicable", "Its answers cannot be told from guessing, see skill."
+        )
+    if reading.right >= usual.right - 0.1:
+        return Finding("outside", "pass", sentence, measured)
+    why = f" First complaint: {next(iter(sweep.failures))}." if sweep.failures else ""
+    return Finding(
+        "outside",
+        "fail",
+        sentence + why,
+        measured,
+        "take lead = (audio.shape[1] - video.shape[1]) // 2: row v of the picture belongs to row "
+        "v + lead of the sound at offset 0; or leave hears_outside away",
+        "the extra rows taken for the window's own, which shifts every candidate by lead.",
+    )
+
+
 def reversal(said: FloatArray, offsets: FloatArray) -> Finding:
     """Say whether a window played backwards reads minus its offset.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -14,6 +13,7 @@ import numpy as np
 
 from avbench import methods
 from avbench.data import JSON, Clip
+from avbench.errors import DataError, UsageError
 from avbench.methods import Method
 from avbench.progress import track
 from avbench.selftest import (
@@ -28,9 +28,7 @@ from avbench.selftest import (
 )
 from avbench.selftest.bench import Bench
 from avbench.selftest.report import Finding, Report
-from avbench.selftest.subject import Origin, Subject, explain
-
-log = logging.getLogger(__name__)
+from avbench.selftest.subject import Origin, Subject, explain, from_method
 
 SEARCH = 5
 """Search range in frames of a method that does not tell its own."""
@@ -45,30 +43,37 @@ class Check(NamedTuple):
     """Whether it needs clips of speech."""
     blocking: bool = False
     """Whether nothing else can be judged where it fails."""
+    after: tuple[str, ...] = ()
+    """Checks whose failure would make this one fail too, for no reason of its own."""
 
 
+_STEADY = ("repeats",)
 SUITE: tuple[Check, ...] = (
     Check("names", lambda b: interface.names(b.subject)),
     Check("inputs", lambda b: stability.inputs(b.subject, b.clip)),
-    Check("predict", lambda b: interface.predict(b.subject, (b.few[0], b.clip)), blocking=True),
+    Check("truth", lambda b: honesty.truth(b.subject, b.windows(*b.two_sided)), blocking=True),
     Check("embed", lambda b: interface.embed(b.subject, b.clip), blocking=True),
     Check("compare", lambda b: interface.compare(b.subject, b.few[0]), blocking=True),
+    Check("predict", lambda b: interface.predict(b.subject, (b.few[0], b.clip)), blocking=True),
     Check("search", lambda b: interface.search(b.subject, b.few[0])),
     Check("shortest", lambda b: interface.shortest(b.subject, b.clip)),
     Check("repeats", lambda b: stability.repeats(b.subject, b.few[0])),
-    Check("order", lambda b: stability.order(b.subject, b.few)),
-    Check("layout", lambda b: stability.layout(b.subject, b.few[0])),
-    Check("locality", lambda b: locality.locality(b.subject, b.clip)),
-    Check("field-of-view", lambda b: locality.field_of_view(b.subject, b.clip)),
-    Check("batches", lambda b: stability.batches(b.subject, b.material.clips[0], b.subject.length)),
-    Check("threads", lambda b: stability.threads(b.subject, b.few)),
-    Check("process", lambda b: stability.process(b.subject, b.few[0])),
+    Check("settings", lambda b: stability.settings(b.subject, b.few[0])),
+    Check("order", lambda b: stability.order(b.subject, b.few), after=_STEADY),
+    Check("key", lambda b: honesty.key(b.subject, b.few[0]), after=_STEADY),
+    Check("layout", lambda b: stability.layout(b.subject, b.few[0]), after=("inputs", *_STEADY)),
+    Check("locality", lambda b: locality.locality(b.subject, b.clip), after=_STEADY),
+    Check(
+        "batches",
+        lambda b: stability.batches(b.subject, b.material.clips[0], b.subject.length),
+        after=_STEADY,
+    ),
+    Check("threads", lambda b: stability.threads(b.subject, b.few), after=("repeats", "order")),
+    Check("process", lambda b: stability.process(b.subject, b.few[0]), after=("repeats", "order")),
     Check("decoder", lambda b: storage.decoder(storage.read_back(b.subject))),
-    Check("stored", lambda b: storage.stored_answers(b.subject, b.few), speech=True),
     Check("survives", lambda b: doubt.survives(b.spoilt)),
     Check("not-a-number", lambda b: doubt.not_numbers(b.subject, b.few[0])),
-    Check("truth", lambda b: honesty.truth(b.subject, b.windows(2, -2))),
-    Check("key", lambda b: honesty.key(b.subject, b.few[0])),
+    Check("blind", lambda b: honesty.blind(b.subject, b.windows(*b.two_sided))),
     Check("failures", Bench.failures),
     Check("skill", lambda b: offsets.skill(b.sweep, b.material.drawn), speech=True),
     Check("sign", lambda b: offsets.sign(b.sweep), speech=True),
@@ -77,9 +82,16 @@ SUITE: tuple[Check, ...] = (
     Check("shift", lambda b: offsets.shift(b.sweep), speech=True),
     Check("edges", Bench.edges, speech=True),
     Check("longer", Bench.longer, speech=True),
+    Check("outside", Bench.outside, speech=True, after=("sign", "bias")),
     Check("reversal", Bench.reversal, speech=True),
+    Check(
+        "stored",
+        lambda b: storage.stored_answers(b.subject, b.few),
+        speech=True,
+        after=("repeats", "layout", "skill"),
+    ),
     Check("unrelated", lambda b: honesty.unrelated(b.unrelated_sweep, b.subject.sees_truth)),
-    Check("confidence", Bench.confidence, speech=True),
+    Check("confidence", Bench.confidence, speech=True, after=("skill",)),
     Check(
         "click-and-flash",
         lambda b: doubt.click_and_flash(b.subject, b.clip.frames.shape[1:3], b.knows),
@@ -119,12 +131,17 @@ def run(
     name = getattr(made, "name", origin.cls.__qualname__)
     with warnings.catch_warnings(record=True) as noted:
         warnings.simplefilter("default")
-        ground = material.drawn_heads() if clips is None else material.given(clips)
         subject = Subject(made, origin, _search(made, origin))
+        ground = material.drawn_heads(subject.search) if clips is None else material.given(clips)
         bench = Bench(interface.find_lengths(subject, ground.clips[0]), ground)
+        if not bench.few:
+            raise DataError(
+                f"the clips are shorter than {bench.subject.length + 2 * subject.search} frames, "
+                f"the window and twice the search range of {name}; give longer clips"
+            )
         found = _findings(bench)
         findings = list(track(found, f"testing {name}", len(SUITE), "check") if progress else found)
-    findings.append(_warnings([str(note.message) for note in noted]))
+    findings.append(_warnings([_noted(note) for note in noted]))
     about: dict[str, JSON] = {
         "class": f"{origin.cls.__module__}.{origin.cls.__qualname__}",
         "checkpoint": None if checkpoint is None else checkpoint.name,
@@ -143,6 +160,11 @@ def _origin(
     if not isinstance(method, str):
         return Origin(type(method), checkpoint, options), method
     origin = Origin(methods.load_class(method), checkpoint, options, method)
+    if unknown := [name for name in options if not interface.takes(origin.cls, name)]:
+        raise UsageError(
+            f"{method} has no option {', '.join(unknown)}; {origin.cls.__module__}."
+            f"{origin.cls.__qualname__}.load lists what it takes"
+        )
     return origin, origin.load()
 
 
@@ -155,9 +177,11 @@ def _search(method: Method, origin: Origin) -> int:
 def _findings(bench: Bench) -> Iterator[Finding]:
     """Run the suite; what cannot be judged because of an earlier finding says so."""
     blocked = ""
+    failed: set[str] = set()
     for check in SUITE:
-        if blocked:
-            yield Finding(check.name, "not-applicable", f"Not asked: mend {blocked} first.")
+        first = blocked or next((name for name in check.after if name in failed), "")
+        if first:
+            yield Finding(check.name, "not-applicable", f"Not asked: mend {first} first.")
             continue
         if check.speech and bench.material.missing:
             yield Finding(
@@ -168,10 +192,12 @@ def _findings(bench: Bench) -> Iterator[Finding]:
             )
             continue
         finding = _guarded(check, bench)
-        if check.name == "inputs" and finding.status == "fail":
-            bench = Bench(replace(bench.subject, copies=True), bench.material)
-        if check.blocking and finding.status == "fail":
-            blocked = check.name
+        if finding.status == "fail":
+            failed.add(check.name)
+            if check.name == "inputs":
+                bench = Bench(replace(bench.subject, copies=True), bench.material)
+            if check.blocking:
+                blocked = check.name
         yield finding
 
 
@@ -180,26 +206,33 @@ def _guarded(check: Check, bench: Bench) -> Finding:
     try:
         return check.find(bench)
     except Exception as error:
-        log.debug("check %s broke off", check.name, exc_info=error)
+        if not from_method(error):
+            raise
         return Finding(
             check.name,
             "fail",
             f"The method raised in the middle of this check: {explain(error)}",
             {},
-            "run it again with avbench's logger at DEBUG to see the traceback",
+            "look at the place that the message names",
             "an input of this check that the method did not expect.",
         )
 
 
+def _noted(note: warnings.WarningMessage) -> str:
+    text = " ".join(str(note.message).split())[:200]
+    return f"{note.category.__name__}: {text} ({Path(note.filename).name}:{note.lineno})"
+
+
 def _warnings(messages: list[str]) -> Finding:
-    distinct = list(dict.fromkeys(" ".join(message.split())[:200] for message in messages))
+    distinct = list(dict.fromkeys(messages))
     measured: dict[str, JSON] = {"warnings": distinct}
     if not distinct:
-        return Finding("warnings", "pass", "Nothing it called gave a warning.", measured)
+        return Finding("warnings", "pass", "No code that ran meanwhile gave a warning.", measured)
     return Finding(
         "warnings",
         "warn",
-        f"{len(distinct)} kinds of warnings were given meanwhile, first: {distinct[0]}",
+        f"Code that ran meanwhile gave {len(distinct)} different "
+        f"warning{'s' * (len(distinct) > 1)}, the first was {distinct[0]}.",
         measured,
         "read them; silence those that are meant, where they arise",
         "a library that will change, or a number that is no longer one.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 import tempfile
@@ -84,6 +85,37 @@ def repeats(subject: Subject, clip: Clip) -> Finding:
         "dropout left on, batch normalisation in training mode, random augmentation, a cache or "
         "state that calls change.",
     )
+
+
+def settings(subject: Subject, clip: Clip) -> Finding:
+    """Check that a call leaves the settings of the whole process as they are."""
+    before = _settings()
+    subject.ask(clip)
+    after = _settings()
+    changed = [what for what, value in before.items() if after[what] != value]
+    if not changed:
+        return Finding("settings", "pass", "A call changes no setting of the process.")
+    return Finding(
+        "settings",
+        "warn",
+        f"A call changes {', '.join(changed)} of the whole process, hence of other methods too.",
+        {"changed": list(changed)},
+        "draw from a generator of your own (numpy.random.default_rng), and put settings back",
+        "np.random.seed or np.random.rand, torch.set_num_threads, np.seterr, os.chdir.",
+    )
+
+
+def _settings() -> dict[str, object]:
+    """Return settings and states that all code of a process shares."""
+    legacy = np.random.get_state(legacy=False)  # noqa: NPY002 (to see whether others use it)
+    torch = sys.modules.get("torch")
+    return {
+        "the global random numbers of NumPy": str(legacy),
+        "those of Python": hash(random.getstate()),
+        "the floating point errors of NumPy": str(np.geterr()),
+        "the working directory": str(Path.cwd()),
+        "the threads of PyTorch": torch.get_num_threads() if torch else None,
+    }
 
 
 def order(subject: Subject, clips: Sequence[Clip]) -> Finding:
@@ -270,8 +302,8 @@ def layout(subject: Subject, clip: Clip) -> Finding:
         except Exception as error:
             refused[what] = explain(error)
             continue
-        other[what] = max(relative_difference(a, b, a) for a, b in zip(here, found, strict=True))
-    wrong = [what for what, difference in other.items() if difference > TIGHT]
+        other[what] = _largest_difference(here, found)
+    wrong = [what for what, difference in other.items() if difference > LOOSE]
     measured: dict[str, JSON] = {"difference": other, "refused": refused}
     if wrong:
         return Finding(
@@ -294,6 +326,12 @@ def layout(subject: Subject, clip: Clip) -> Finding:
     return Finding(
         "layout", "pass", "Views, read-only arrays and double precision give the same.", measured
     )
+
+
+def _largest_difference(one: list[FloatArray], other: list[FloatArray]) -> float:
+    if len(one) != len(other):
+        return float("inf")
+    return max(relative_difference(a, b, a) for a, b in zip(one, other, strict=True))
 
 
 def _values(subject: Subject, clip: Clip) -> list[FloatArray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,13 +11,12 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from avbench.data import JSON, Clip, Embeddings, FloatArray, Prediction
+from avbench.data import JSON, Clip, Embeddings, FloatArray, Prediction, UInt8Array
 from avbench.errors import AvbenchError
 from avbench.methods import EmbeddingMethod, Method
 from avbench.similarity import pick_offset
 
-ROW_FRAMES = 5
-"""Video frames that one row of an embedding sees."""
+_HERE = str(Path(__file__).parent)
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Answer(NamedTuple):
     """Frames; the median where the alignment varies; None where it failed."""
     confidence: float = float("nan")
     failure: str | None = None
+    varies: bool = False
+    """Whether the alignment was not a constant offset."""
 
     @property
     def key(self) -> tuple[int | None, bytes]:
@@ -81,10 +83,13 @@ class Subject:
 
     def seen(self, clip: Clip) -> Clip:
         """Return a clip as this method is shown it."""
-        shown = clip if self.sees_truth else clip.without_truth()
+        return self._own(clip if self.sees_truth else clip.without_truth())
+
+    def _own(self, clip: Clip) -> Clip:
+        """Return a copy where the method changes what it is given."""
         if not self.copies:
-            return shown
-        return replace(shown, frames=shown.frames.copy(), audio=shown.audio.copy())
+            return clip
+        return replace(clip, frames=clip.frames.copy(), audio=clip.audio.copy())
 
     def predict(self, clip: Clip) -> Prediction:
         """Let the method predict; whatever it raises comes through."""
@@ -93,8 +98,10 @@ class Subject:
     def ask(self, clip: Clip, *, with_truth: bool = False) -> Answer:
         """Let the method predict, truth in plain sight or not; failures are answers too."""
         try:
-            prediction = self.method.predict(clip) if with_truth else self.predict(clip)
-            return Answer(offset_of(prediction), float(prediction.confidence))
+            shown = clip if with_truth or self.sees_truth else clip.without_truth()
+            prediction = self.method.predict(self._own(shown))
+            varies = prediction.offset is None
+            return Answer(offset_of(prediction), float(prediction.confidence), varies=varies)
         except Exception as error:
             return Answer(None, failure=explain(error))
 
@@ -117,6 +124,11 @@ class Subject:
             raise TypeError(f"{self.method.name} has no embeddings")
         return np.asarray(self.embedding.compare(video.copy(), audio.copy()))
 
+    def decode(self, path: Path) -> UInt8Array | None:
+        """Let the method decode a file where it offers to; RGB pictures, shape (T, H, W, 3)."""
+        own = getattr(self.method, "decode", None)
+        return np.asarray(own(path)) if callable(own) else None
+
 
 def offset_of(prediction: Prediction) -> int:
     """Return the constant offset of a prediction, or the median one where it varies."""
@@ -132,10 +144,21 @@ def answers_of(scores: FloatArray) -> list[Answer]:
     return [Answer(offset, confidence) for offset, _, confidence in chosen]
 
 
+def from_method(error: BaseException) -> bool:
+    """Whether an exception came out of a method, which is only ever called from this file."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(frame.filename == __file__ for frame in frames)
+
+
 def explain(error: BaseException) -> str:
-    """Put an exception into one line; its type stands before what avbench did not word."""
+    """Put an exception into one line; what avbench did not word gets its type and its place."""
     text = " ".join(str(error).split())[:200]
-    return text if isinstance(error, AvbenchError) else f"{type(error).__name__}: {text}"
+    if isinstance(error, AvbenchError):
+        return text
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if "site-packages" not in f.filename and _HERE not in f.filename]
+    place = f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {text}{place}"
 
 
 def bytes_of(subject: Subject, clip: Clip) -> str:

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import binom
 
+from avbench.asking import ROW_FRAMES
 from avbench.data import Clip, FloatArray, IntArray
 from avbench.selftest.material import cut, own_offset, starts
-from avbench.selftest.subject import ROW_FRAMES, Answer, Subject, answers_of, explain
+from avbench.selftest.subject import Answer, Subject, answers_of, explain
 
 WINDOWS = 3
 """Windows per clip."""
@@ -66,6 +67,7 @@ def measure(
     clips: Iterable[Clip],
     length: int,
     windows: int = WINDOWS,
+    lead: int = 0,
 ) -> Sweep:
     """Ask about windows of clips at every offset of the search range.
 
@@ -82,14 +84,18 @@ def measure(
         Frames of a window.
     windows
         Windows per clip.
+    lead
+        Rows of sound on either side of a window that embeddings are compared with beside its own.
     """
     search = subject.search
     count = min(2 * search + 1, MOST_OFFSETS)
     offsets = np.unique(np.rint(np.linspace(-search, search, count)).astype(np.int64))
     answers: list[list[Answer]] = []
     for clip in clips:
-        places = starts(clip, length, search, windows)
-        by_slices = _slicer(subject, clip) if subject.embedding is not None and places else None
+        places = starts(clip, length, search + lead, windows)
+        by_slices = (
+            _slicer(subject, clip, lead) if subject.embedding is not None and places else None
+        )
         for start in places:
             if by_slices is None:
                 answers.append([subject.ask(cut(clip, start, length, int(k))) for k in offsets])
@@ -104,7 +110,9 @@ def measure(
     return Sweep(offsets, table.reshape(shape), sure.reshape(shape), search, length, failures)
 
 
-def _slicer(subject: Subject, clip: Clip) -> Callable[[int, int, IntArray], list[Answer]]:
+def _slicer(
+    subject: Subject, clip: Clip, lead: int
+) -> Callable[[int, int, IntArray], list[Answer]]:
     try:
         rows = subject.embed(clip)
     except Exception as error:
@@ -116,7 +124,7 @@ def _slicer(subject: Subject, clip: Clip) -> Callable[[int, int, IntArray], list
         count = length - ROW_FRAMES + 1
         heard = [start + int(k) - own for k in offsets]
         video = np.stack([rows.video[start : start + count]] * len(offsets))
-        audio = np.stack([rows.audio[s : s + count] for s in heard])
+        audio = np.stack([rows.audio[s - lead : s + count + lead] for s in heard])
         try:
             return answers_of(subject.compare(video, audio))
         except Exception as error:
