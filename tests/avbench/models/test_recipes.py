@@ -73,19 +73,19 @@ def test_classifiers_train_on_published_extractors(method):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "steps"), [("syncnet-2016", 100), ("two-stream", 40)])
+@pytest.mark.parametrize(("name", "steps"), [("syncnet-2016", 120), ("two-stream", 30)])
 def test_a_network_of_published_shape_learns_which_sound_belongs(name, steps, monkeypatch):
     config = architectures.narrow(architectures.get(name), 8, 8)
     rng = np.random.default_rng(0)
     method = SyncNet.start(rng=rng, config=config)
     monkeypatch.setattr(SyncNet, "RECIPE", Recipe(steps, clips=4, rows=12, augmentation=None))
-    clips = [blinking(f"clip-{number}", 24) for number in range(8)]
-    method.fit(clips, rng=rng, rate=1e-2, bfloat16=False)
+    clips = [blinking(f"clip-{number}", 40) for number in range(24)]
+    method.fit(clips, rng=rng, rate=5e-3, bfloat16=False)
     new = [(f"new-{n}", offset) for n in range(4) for offset in (-3, 0, 3)]
     method.unit, method.edge = True, "valid"
     found = [method.predict(blinking(key, 30, offset)).offset for key, offset in new]
     right = sum(one == offset for one, (_, offset) in zip(found, new, strict=True))
-    assert right >= 8, f"{right} of 12, where chance is 1"
+    assert right >= 10, f"{right} of 12, where chance is 1"
 
 
 def plan(name, count):
@@ -95,7 +95,7 @@ def plan(name, count):
 
 
 def test_the_2016_rate_falls_from_one_hundredth_to_one_ten_thousandth():
-    published, recipe = plan("syncnet-2016", 80)
+    published, recipe = plan("syncnet-2016", 120)
     assert published.rate * recipe.rate(0) == pytest.approx(1e-2)
     assert published.rate * recipe.rate(recipe.steps - 1) == pytest.approx(1e-4, rel=0.05)
     assert (published.epochs, published.patience, recipe.augmentation.volume) == (20, 3, 0.1)
