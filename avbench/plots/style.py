@@ -79,9 +79,9 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def looks(methods: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Give each method a colour and a marker of its own."""
+    """Give each method a colour and a marker; no two of up to 49 look the same."""
     return {
-        method: {"color": PALETTE[place % 7], "marker": MARKERS[place % 7]}
+        method: {"color": PALETTE[place % 7], "marker": MARKERS[(place + place // 7) % 7]}
         for place, method in enumerate(methods)
     }
 

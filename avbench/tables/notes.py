@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from avbench.data import JSON
-from avbench.labels import within
+from avbench.labels import label, within
 from avbench.metrics.offset import chance
 from avbench.results import Run, Score
 
@@ -47,6 +47,7 @@ def run_notes(
             "Bold: the best of a column and every method that a paired test over the recordings "
             "does not tell apart from it."
         )
+        notes += _detectable_notes(run.comparisons or {}, rows, metrics)
     notes += [*_refusal_notes(block), *_failure_notes(block, rows, names)]
     return [*notes, *_origin_notes(block, names)]
 
@@ -109,6 +110,31 @@ def _spread_notes(rows: Sequence[Score], metrics: Sequence[str], shown: str) -> 
     over = f" ({plural(clusters[-1], 'recording')})" if clusters else ""
     cautions = dict.fromkeys(row.caution for row in chosen if row.caution)
     return [f"In square brackets: 95 % interval, {said}{over}.", *cautions]
+
+
+def _detectable_notes(
+    comparisons: Mapping[str, JSON], rows: Sequence[Score], metrics: Sequence[str]
+) -> list[str]:
+    """Say how small a difference would have been found, for each metric that was compared."""
+    names, windows = {row.method for row in rows}, {row.window for row in rows}
+    found = []
+    for metric in metrics:
+        sizes = [
+            pair["minimum_detectable"]
+            for cell in comparisons.get("cells", ())
+            if cell["metric"] == metric and cell["window"] in windows
+            for pair in cell["pairs"]
+            if {pair["a"], pair["b"]} <= names and pair["minimum_detectable"] is not None
+        ]
+        if sizes:
+            how = label(metric)
+            found.append(f"{how.scale * max(sizes):.1f} ({how.title.replace(' (%)', '')})")
+    if not found:
+        return []
+    return [
+        "Between any two of these methods a true difference of so many points would be found four "
+        f"times out of five: {', '.join(found)}."
+    ]
 
 
 def _reference_note(reference: str | None) -> str:

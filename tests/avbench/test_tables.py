@@ -19,8 +19,10 @@ from simulated import Failing, Simulated, clip
 from avbench import venues
 from avbench.benchmark import Outcome, evaluate
 from avbench.errors import DataError, UnknownName
+from avbench.labels import label
 from avbench.leaderboard.rows import Row
 from avbench.methods import Method
+from avbench.metrics.catalogue import CATALOGUE
 from avbench.results import Run, Score, identify, reductions
 from avbench.tables import (
     Block,
@@ -226,7 +228,11 @@ def test_the_notes_say_what_the_numbers_cannot(run: Run) -> None:
 
 def test_the_notes_name_the_interval_and_the_ranks(run: Run) -> None:
     ranks = [{"method": name, "rank": 1, "value": 0.5} for name in ("syncnet", "diag-avg")]
-    cells = [{"metric": "accuracy@0", "window": 11, "methods": ranks, "pairs": []}]
+    pairs = [
+        {"a": "syncnet", "b": name, "minimum_detectable": size}
+        for name, size in (("diag-avg", 0.031), ("absent", 0.5), ("oracle", None))
+    ]
+    cells = [{"metric": "accuracy@0", "window": 11, "methods": ranks, "pairs": pairs}]
     better = replace(run, scores=with_intervals(run.scores), comparisons={"cells": cells})
     table = run_table(better, shown="interval", windows=[11])
     text = " ".join(table.notes)
@@ -235,6 +241,7 @@ def test_the_notes_name_the_interval_and_the_ranks(run: Run) -> None:
     )
     assert "standard deviation" not in text
     assert "does not tell apart" in text
+    assert "four times out of five: 3.1 (Accuracy without tolerance)." in text
     assert table.columns == (11,)
     marked = {label: cells[0].best for label, cells in table.blocks[0].rows if cells[0]}
     assert marked["syncnet (reference)"]
@@ -492,6 +499,19 @@ def test_a_narrow_table_is_smaller_then_stacked_then_split(run: Run) -> None:
     every = {cell.text() for b in table.blocks for _, cells in b.rows for cell in cells if cell}
     narrow = table.to_latex(Layout(1.8))
     assert all(f"{float(text.split()[0]):.2f}" in narrow for text in every)
+
+
+@pytest.mark.parametrize("name", sorted(CATALOGUE))
+def test_every_metric_has_a_label(name: str) -> None:
+    metric = f"{name}1" if name.endswith("@") else name
+    how = label(metric)
+    assert how.higher_is_better == CATALOGUE[name].higher_is_better
+    assert "_" not in how.title
+    assert "@" not in how.title
+    fraction = CATALOGUE[name].unit == "fraction"
+    assert (how.scale == 100) == ("%" in how.title)
+    assert fraction or how.scale == 1
+    assert label("of-another-package").title == "of-another-package"
 
 
 def test_widths_come_from_the_author_kits() -> None:
