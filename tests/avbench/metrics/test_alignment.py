@@ -65,6 +65,7 @@ def test_frames_left_unmatched_must_be_filled_first() -> None:
     filled = fill([math.nan, 0, math.nan, 7], num_source=3, num_audio=6)
     assert filled.tolist() == [0, 0, 0, 2, 2, 2]
     assert retime(filled, 3).output == 6
+    assert fill([0, 1, 2], num_source=3, num_audio=3).tolist() == [0, 1, 2]
     with pytest.raises(ValueError, match="match"):
         fill([math.nan], 3, 3)
     with pytest.raises(ValueError, match="match"):

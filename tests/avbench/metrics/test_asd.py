@@ -36,6 +36,15 @@ def test_longer_windows_tell_more() -> None:
     assert hundred.macro == pytest.approx(np.mean(list(hundred.f1.values())))
 
 
+def test_a_frame_at_the_threshold_is_speech() -> None:
+    """Of two speakers, one is enough to calibrate on and one to measure."""
+    speaking = np.arange(8) % 2 == 0
+    pair = {"abbas": Speaker(speaking, speaking * 2.0), "bell": Speaker(speaking, speaking * 2.0)}
+    found = columbia(pair, "abbas", window=1)
+    assert found.threshold == 2
+    assert found.f1 == {"bell": 1}
+
+
 def test_the_threshold_comes_from_one_speaker_and_moves_with_it() -> None:
     speakers = _speakers(0.1)
     assert columbia(speakers, "abbas").macro > 0.95
@@ -105,14 +114,15 @@ def test_cutting_off_fractions_is_another_rule() -> None:
 def test_the_fixed_threshold_is_another_protocol() -> None:
     """Means over five frames whose upper bound is one too low, written out."""
     rng = np.random.default_rng(0)
-    speaking, scores = rng.random(60) < 0.5, rng.standard_normal(60)
-    scores[[4, 58]] = math.nan
-    said = []
-    for i in range(60):
-        near = scores[max(i - 2, 0) : min(i + 3, 59)]
-        said.append(not math.isnan(scores[i]) and np.nanmean(near) >= 0)
-    found = fixed({"bell": Speaker(speaking, scores)})
-    assert found.f1["bell"] == f1(speaking, said)
+    for _ in range(100):
+        speaking, scores = np.ones(6, bool), rng.standard_normal(6)
+        scores[rng.integers(0, 4)] = math.nan
+        said = []
+        for i in range(6):
+            near = scores[max(i - 2, 0) : min(i + 3, 5)]
+            said.append(not math.isnan(scores[i]) and np.nanmean(near) >= 0)
+        found = fixed({"bell": Speaker(speaking, scores)})
+        assert found.f1["bell"] == f1(speaking, said)
     assert (found.threshold, found.window, found.missed) == (0, 5, "silent")
     assert math.isnan(fixed({"nobody": Speaker(np.zeros(1, bool), np.full(1, -1.0))}).macro)
 
@@ -129,6 +139,8 @@ def test_f1_is_undefined_where_nobody_talks_and_nothing_is_said() -> None:
         (lambda: smooth([math.inf], 1), "finite"),
         (lambda: resample([], 25, 3, "nearest"), "labels"),
         (lambda: resample([1], 25, 3, "round"), "rule"),
+        (lambda: resample([1], 0, 3, "nearest"), "fps"),
+        (lambda: columbia({"abbas": _speakers()["abbas"]}, "abbas"), "others"),
         (lambda: columbia(_speakers(), "nobody"), "nobody"),
         (lambda: columbia(_speakers(), "abbas", missed="guess"), "missed"),
         (lambda: balanced_threshold([1, 1], [1, 2]), "some of each"),

@@ -164,11 +164,22 @@ def test_a_warp_is_never_worse_than_none() -> None:
         assert mcd_dtw(one, two) <= mcd(one, two)
 
 
+def test_one_window_of_sound_is_enough() -> None:
+    assert mel_cepstrum(_voice(0.064)).shape == (1, 60)
+    assert mel_cepstrum(_voice(0.064 + 0.0049)).shape == (1, 60)
+    assert mel_cepstrum(_voice(0.064 + 0.005)).shape == (2, 60)
+
+
 def test_silence_between_words_is_measured() -> None:
     """Digital zeros have no logarithm; the floor gives every such frame the same cepstrum."""
     voice = _voice(0.6)
     gap = voice.copy()
     gap[3000:7000] = 0
+    silent = mel_cepstrum(gap)[45]
+    window = np.blackman(1024)
+    floor = 1e-3 * 1e-10 * (window**2).sum()  # -30 dBFS, and 100 dB below it
+    assert silent[0] == pytest.approx(math.log(floor) / 2)
+    assert silent[1:] == pytest.approx(0, abs=1e-9)
     assert np.all(np.isfinite(mel_cepstrum(gap)))
     assert mcd(gap, gap) == 0
     assert 0 < mcd(voice, gap) < 200

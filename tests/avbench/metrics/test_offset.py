@@ -16,6 +16,7 @@ METRICS = {
     "answered": lambda ref, est: metrics.answered(ref, est).fraction,
     "mean": metrics.mean_absolute_error,
     "median": metrics.median_absolute_error,
+    "p95": metrics.p95_absolute_error,
     "max": metrics.max_absolute_error,
 }
 SHARES = ("accuracy@0", "accuracy@1", "answered")
@@ -36,7 +37,7 @@ def test_a_constant_error_is_measured_exactly(error: int) -> None:
     said = TRUTH + error
     assert metrics.accuracy(TRUTH, said, abs(error)) == 1
     assert metrics.accuracy(TRUTH, said, abs(error) - 1) == 0
-    for name in ("mean", "median", "max"):
+    for name in ("mean", "median", "p95", "max"):
         assert METRICS[name](TRUTH, said) == abs(error)
 
 
@@ -122,6 +123,45 @@ def test_evaluate_names_every_metric() -> None:
         "perceptual@atsc-is191": 1.0,
         "perceptual@film-br265": 0.0,
     }
+
+
+def test_confidence_is_judged_by_the_first_tolerance() -> None:
+    truth, said, sure = [0, 0, 0, 0], [0, 1, 1, 4], [1.0, 4.0, 3.0, 2.0]
+    exact = metrics.evaluate(truth, said, (0, 1), sure)
+    close = metrics.evaluate(truth, said, (1, 0), sure)
+    assert exact["auroc"] == 0
+    assert close["auroc"] == pytest.approx(2 / 3)
+    assert exact["aurc"] > close["aurc"]
+
+
+def test_confidence_in_an_answer_never_given_is_none() -> None:
+    boast = metrics.evaluate([0, 0, 0], [0, 1, math.nan], confidence=[2.0, 1.0, 9.0])
+    modest = metrics.evaluate([0, 0, 0], [0, 1, math.nan], confidence=[2.0, 1.0, math.nan])
+    assert boast == modest
+    assert boast["auroc"] == 1
+
+
+def test_outcomes_are_what_evaluate_averages() -> None:
+    rng = np.random.default_rng(0)
+    truth, said = rng.integers(-5, 6, (2, 200)).astype(float)
+    said[::9] = math.nan
+    found = metrics.evaluate(truth, said, (0, 1, 3))
+    judged = metrics.outcomes(truth, said, (0, 1, 3))
+    assert {name: hit.mean() for name, hit in judged.items()} == {n: found[n] for n in judged}
+    assert all(hit.dtype == bool and not hit[::9].any() for hit in judged.values())
+    for tolerance in (0, 1, 3):
+        accuracy = metrics.accuracy(truth, said, tolerance)
+        assert found[f"accuracy@{tolerance}"] == pytest.approx(accuracy)
+    with pytest.raises(ValueError, match="no tolerance"):
+        metrics.outcomes(truth, said, ())
+
+
+def test_the_95th_percentile_is_an_error_that_was_made() -> None:
+    errors = np.arange(1, 101)
+    assert metrics.p95_absolute_error(np.zeros(100), errors) == 95
+    assert metrics.p95_absolute_error(np.zeros(20), [0] * 19 + [9]) == 0
+    assert metrics.p95_absolute_error(np.zeros(20), [0] * 18 + [9, 9]) == 9
+    assert math.isnan(metrics.p95_absolute_error([0], [math.nan]))
 
 
 def test_a_negative_tolerance_is_refused() -> None:

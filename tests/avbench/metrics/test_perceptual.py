@@ -90,6 +90,7 @@ def test_the_smooth_score_falls_away_from_sync_and_faster_for_early_sound() -> N
 def test_no_answer_is_in_no_window() -> None:
     assert not perceptual.inside([math.nan], WINDOWS["bt1359-accept"])[0]
     assert perceptual.perceptual_score([math.nan, 0]) == 0.5
+    assert math.isnan(perceptual.perceptual_accuracy([], WINDOWS["ebu-r37"]))
 
 
 @pytest.mark.parametrize("bad", [[[0.0]], [math.inf]])

@@ -42,7 +42,13 @@ def test_a_constant_score_and_a_missing_one_retrieve_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("scores", "target", "complaint"),
-    [([1, 2], [0, 1], "candidates"), ([[1, 2]], [2], "column"), ([[1, 2]], [0.5], "column")],
+    [
+        ([1, 2], [0, 1], "candidates"),
+        ([[1, 2]], [2], "column"),
+        ([[1, 2]] * 2, [0, -1], "column"),
+        ([[1, 2]] * 2, [0, 2], "column"),
+        ([[1, 2]], [0.5], "column"),
+    ],
 )
 def test_malformed_queries_are_refused(scores, target, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):

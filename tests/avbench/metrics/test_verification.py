@@ -67,6 +67,7 @@ def test_average_precision_by_hand() -> None:
     assert average_precision([0, 1, 1], [3, 2, 1], interpolated=True) == pytest.approx(2 / 3)
     assert math.isnan(average_precision([0, 0], [1, 2]))
     assert mean_average_precision([0.5, 1, math.nan]) == 0.75
+    assert math.isnan(mean_average_precision([math.nan]))
 
 
 def test_ties_are_accepted_together() -> None:
@@ -77,8 +78,15 @@ def test_ties_are_accepted_together() -> None:
 
 def test_accuracy_of_one_kind_says_nothing_of_the_other() -> None:
     """Refusing everything is right on all off-sync pairs, and no better than chance."""
-    found = binary_accuracy([1, 0, 0, 0], [0, 0, 0, 0], threshold=0.5)
+    found = binary_accuracy([1, 0, 0, 0], [0.5, 0, 0, 0.5], threshold=0.5)
     assert (found.accuracy, found.negative, found.positive, found.balanced) == (0.75, 1, 0, 0.5)
+
+
+def test_accuracy_of_a_kind_that_is_not_there_is_undefined() -> None:
+    found = binary_accuracy([0, 0], [1, 0], threshold=0.5)
+    assert (found.accuracy, found.negative) == (0.5, 0.5)
+    assert math.isnan(found.positive)
+    assert math.isnan(found.balanced)
 
 
 @pytest.mark.parametrize(
