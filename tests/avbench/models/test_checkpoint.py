@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -107,6 +109,26 @@ def test_other_features_are_noticed(made, tmp_path, monkeypatch):
     monkeypatch.setattr(features, "MOUTH_SIDE", 0.7)
     with pytest.raises(DataError, match="other features"):
         checkpoints.load(path)
+
+
+@pytest.mark.parametrize("name", ["syncnet", "sync-cls", "sync-e2e"])
+def test_shipped_files_that_name_no_architecture_give_the_same_rows_as_ever(name):
+    path = checkpoints.shipped(name)
+    record = json.loads(path.with_suffix(".json").read_text())
+    _, info = checkpoints.read_tensors(path)
+    assert info.get("architecture", "small") == "small"
+    extractor = load_extractor(path)
+    assert extractor.id == record["extractor"]
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (20, 96, 96, 3)).astype(np.uint8)
+    audio = (0.1 * rng.standard_normal(20 * 640)).astype(np.float32)
+    rows, network = extractor.embed(frames, audio, unit=False), extractor.network
+    with torch.inference_mode():
+        pictures = torch.from_numpy(features.mouth_pictures(frames)).float().div_(255)
+        video = network.embed_video(pictures.unsqueeze(0))[0].numpy()
+        sound = network.embed_audio(features.log_mel(audio).unsqueeze(0))[0].numpy()
+    assert np.array_equal(rows.video, video)
+    assert np.array_equal(rows.audio, sound)
 
 
 def test_a_checkpoint_that_is_not_shipped_says_how_to_train_it():
