@@ -263,6 +263,17 @@ def test_the_filters_of_the_index_travel_to_the_board(
     assert len(visible(driver, "tr[data-entry]")) == 1
 
 
+def test_a_group_of_the_index_opens_on_its_own_metric(
+    opened: Callable[..., webdriver.Chrome],
+) -> None:
+    driver = opened("index.html", "method=alpha")
+    driver.find_element(By.CSS_SELECTOR, "a[data-metric=mean_absolute_error]").click()
+    assert wait(lambda: "/boards/" in driver.current_url)
+    assert len(visible(driver, "main section[data-section]")) == 1
+    values = [field(driver, name).get_attribute("value") for name in ("metric", "method")]
+    assert values == ["mean_absolute_error", "alpha"]
+
+
 def test_any_column_sorts_with_the_empty_cells_last(
     opened: Callable[..., webdriver.Chrome],
 ) -> None:
