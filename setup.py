@@ -77,6 +77,7 @@ setup(
             "diag-avg = baselines.diag_avg:DiagAvg",
             "sync-cls = baselines.sync_cls:SyncCls",
             "sync-e2e = baselines.sync_e2e:SyncE2E",
+            "lip-geometry = baselines.lip_geometry:LipGeometry",
         ],
         "avbench.pipelines": ["facetracks = pipelines.build:build"],
     },

@@ -15,7 +15,8 @@ from avbench import features
 from avbench.data import Alignment, Clip, Embeddings, FloatArray, Prediction
 from avbench.errors import DataError, UsageError
 from avbench.models import checkpoint as checkpoints
-from avbench.models.augment import Augmentation, FaceAugmentation
+from avbench.models.augment import Augmentation, FaceAugmentation, GeometryAugmentation
+from avbench.models.geometry import LipGeometryNet
 from avbench.models.pattern import PatternClassifier, PatternConfig
 from avbench.models.training import FitReport, Recipe, has_bfloat16, new_network
 from avbench.models.trainset import MOUTHS, TrainingSet
@@ -222,7 +223,7 @@ def with_options(
 
     Changes to pictures are those made for what the network sees, whole faces or mouths.
     """
-    kind = Augmentation if network.front.white == MOUTHS.white else FaceAugmentation
+    kind = _changes_for(network)
     changes = recipe.augmentation
     if changes is not None and not isinstance(changes, kind):
         changes = kind()
@@ -232,3 +233,9 @@ def with_options(
         bfloat16=has_bfloat16() if bfloat16 is None else bfloat16,
         augmentation=changes,
     )
+
+
+def _changes_for(network: Network) -> type[Augmentation | FaceAugmentation | GeometryAugmentation]:
+    if isinstance(network, LipGeometryNet):
+        return GeometryAugmentation
+    return Augmentation if network.front.white == MOUTHS.white else FaceAugmentation

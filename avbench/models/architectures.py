@@ -13,9 +13,14 @@ the inputs of published ones:
     The released model, which is not the paper's: whole faces of 224 x 224, 1,024 numbers,
     13,631,616 parameters.
 ``two-stream``
-    The extractor of Chung et al., "Seeing voices and hearing voices", 2020, and of Kim et al.,
-    2021: RGB faces of 224 x 224, 40 log-mel bands x 20 steps, 128 numbers. The papers print no
-    strides; the audio layers are those of the authors' released trainer.
+    The extractor of Kim et al., 2021: RGB faces of 224 x 224, 40 log-mel bands x 20 steps. The
+    paper prints no layers; these are the authors' released trainer's, with 128 numbers as in the
+    paper that it refers to.
+``two-stream-2020``
+    The same as printed by Chung et al., "Seeing voices and hearing voices", 2020, Table 1: other
+    audio layers. The table gives kernels and widths but no strides and no padding; those here
+    bring 40 x 20 to the 3 x 3 of its last kernel, with the temporal stride of 4 that its text
+    states.
 
 All see five frames and 0.2 seconds, window by window.
 """
@@ -118,7 +123,19 @@ class PaperConfig:
         return cls(**{**found, **layers, "head": tuple(found["head"])})
 
 
-Config: TypeAlias = "TwoStreamConfig | PaperConfig"
+@dataclass(frozen=True)
+class GeometryConfig:
+    """Size of a network on the geometry of the lips."""
+
+    hidden: int = 256
+    dim: int = 64
+    """Length of an embedding."""
+    dropout: float = 0.2
+    gradient: float = 3.0
+    """Weight of the change between frames against the shapes themselves."""
+
+
+Config: TypeAlias = "TwoStreamConfig | PaperConfig | GeometryConfig"
 
 
 def _sizes(size: tuple[int, ...], layers: tuple[Layer, ...]) -> list[tuple[int, ...]]:
@@ -218,9 +235,25 @@ TWO_STREAM = PaperConfig(
     ),
     head=(512, 128),
 )
+TWO_STREAM_2020 = replace(
+    TWO_STREAM,
+    name="two-stream-2020",
+    audio=(
+        _conv(64, (3, 3)),  # 38 x 18
+        _pool((1, 1), (1, 1)),
+        _conv(192, (3, 3)),  # 36 x 16
+        _pool((3, 3), (4, 2)),  # 9 x 7
+        _conv(384, (3, 3), None, (1, 1)),
+        _conv(256, (3, 3), None, (1, 1)),
+        _conv(256, (3, 3), None, (1, 1)),
+        _pool((3, 3), (3, 2)),  # 3 x 3
+        _conv(512, (3, 3)),
+    ),
+)
 ARCHITECTURES: Mapping[str, Config] = {
     "small": TwoStreamConfig(),
-    **{config.name: config for config in (SYNCNET_2016, SYNCNET_V2, TWO_STREAM)},
+    **{config.name: config for config in (SYNCNET_2016, SYNCNET_V2, TWO_STREAM, TWO_STREAM_2020)},
+    "lip-geometry": GeometryConfig(),
 }
 """Every network by name."""
 
@@ -240,7 +273,9 @@ def get(name: str) -> Config:
 
 def name_of(config: Config) -> str:
     """Return the name of the architecture that a configuration belongs to, whatever its widths."""
-    return config.name if isinstance(config, PaperConfig) else "small"
+    if isinstance(config, PaperConfig):
+        return config.name
+    return "lip-geometry" if isinstance(config, GeometryConfig) else "small"
 
 
 def narrow(config: PaperConfig, width: int, dim: int) -> PaperConfig:
@@ -263,6 +298,8 @@ def config_from_json(name: str, found: Mapping[str, Any]) -> Config:
     """
     if isinstance(get(name), PaperConfig):
         return PaperConfig.from_json(found)
+    if isinstance(get(name), GeometryConfig):
+        return GeometryConfig(**found)
     return TwoStreamConfig(**tuples(found))
 
 

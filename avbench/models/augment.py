@@ -5,7 +5,7 @@ One change per clip, the same for all of its frames, as a camera, a light or a r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -61,6 +61,31 @@ class FaceAugmentation:
     """Gain of each colour, plus or minus."""
 
 
+@dataclass(frozen=True)
+class GeometryAugmentation:
+    """Changes to points of the face, and those to sound that pixels have beside them too."""
+
+    noise: float = 0.003
+    """Standard deviation of every coordinate in every frame, of the crop's side."""
+    zoom: float = 0.1
+    """Stretch of the face's width against its height, plus or minus, one a clip."""
+    sound: Augmentation = field(default_factory=Augmentation)
+
+
+def apply_to_points(
+    batch: Batch, settings: GeometryAugmentation, rng: np.random.Generator
+) -> Batch:
+    """Return a changed batch of points, (B, T, P, 2), and log-mel frames."""
+    points = batch.pictures
+    stretch = 1 + rng.uniform(-settings.zoom, settings.zoom, len(points))
+    shaken = settings.noise * rng.standard_normal(points.shape)
+    points = points + torch.from_numpy(shaken.astype(np.float32))
+    points = torch.stack((points[..., 0] * _column(stretch, 2), points[..., 1]), -1)
+    mels = _voice(batch.sound, settings.sound, rng)
+    mels = _noise(mels, settings.sound, rng)
+    return Batch(points, _drop_bands(mels, settings.sound, rng))
+
+
 def apply_to_faces(batch: Batch, settings: FaceAugmentation, rng: np.random.Generator) -> Batch:
     """Return a changed batch of whole pictures, (B, T, P, P, C), and windows of sound."""
     count, frames, side, _, colours = batch.pictures.shape
@@ -98,8 +123,8 @@ def apply(batch: Batch, settings: Augmentation, rng: np.random.Generator) -> Bat
 
 def centre(batch: Batch) -> Batch:
     """Return the batch unchanged but for the margin of mouth pictures, which is cut away."""
-    if batch.pictures.ndim == 5:
-        return batch
+    if batch.pictures.ndim == 5 or batch.pictures.shape[-1] == 2:
+        return batch  # whole pictures, or points
     margin = (features.MARGIN_PIXELS - features.MOUTH_PIXELS) // 2
     inside = slice(margin, margin + features.MOUTH_PIXELS)
     return Batch(batch.pictures[..., inside, inside], batch.sound)

@@ -74,7 +74,7 @@ RECIPES: Mapping[str, Published] = {
         "batch, how the rate falls, sizes of crop and colour shift.",
     ),
     "ave-net": Published(
-        architecture="two-stream",
+        architecture="two-stream-2020",
         loss="ave-net",
         rate=1e-3,
         epochs=500,
@@ -103,7 +103,7 @@ RECIPES: Mapping[str, Published] = {
         "the second author's group.",
     ),
     "seeing-voices": Published(
-        architecture="two-stream",
+        architecture="two-stream-2020",
         loss="cddl",
         rate=1e-3,
         epochs=500,

@@ -22,7 +22,7 @@ from avbench import features
 from avbench.data import JSON
 from avbench.errors import UsageError
 from avbench.models import augment
-from avbench.models.augment import Augmentation, FaceAugmentation
+from avbench.models.augment import Augmentation, FaceAugmentation, GeometryAugmentation
 from avbench.models.losses import cosine_matrix
 from avbench.models.state import TrainingState
 from avbench.models.trainset import Batch, TrainingSet
@@ -54,7 +54,9 @@ class Recipe:
     weight_decay: float = 1e-2
     bfloat16: bool = False
     """Compute convolutions in bfloat16, twice as fast where the CPU has instructions for it."""
-    augmentation: Augmentation | FaceAugmentation | None = field(default_factory=Augmentation)
+    augmentation: Augmentation | FaceAugmentation | GeometryAugmentation | None = field(
+        default_factory=Augmentation
+    )
 
     def __post_init__(self) -> None:
         if min(self.steps, self.clips, self.rows) < 1:
@@ -281,6 +283,8 @@ def _prepare(batch: Batch, recipe: Recipe, rng: np.random.Generator) -> Batch:
         return augment.centre(batch)
     if isinstance(recipe.augmentation, FaceAugmentation):
         return augment.apply_to_faces(batch, recipe.augmentation, rng)
+    if isinstance(recipe.augmentation, GeometryAugmentation):
+        return augment.apply_to_points(batch, recipe.augmentation, rng)
     return augment.apply(batch, recipe.augmentation, rng)
 
 

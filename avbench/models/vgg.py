@@ -17,7 +17,8 @@ from torch import nn
 from avbench import features
 from avbench.data import JSON, FloatArray, UInt8Array
 from avbench.models import spectra
-from avbench.models.architectures import Config, Layer, PaperConfig
+from avbench.models.architectures import Config, GeometryConfig, Layer, PaperConfig
+from avbench.models.geometry import LipGeometryNet
 from avbench.models.trainset import Front
 from avbench.models.two_stream import Network, TwoStream
 
@@ -120,8 +121,12 @@ class PaperTwoStream(Network):
 
 
 def build(config: Config) -> Network:
-    """Make the network of a configuration, with random weights."""
-    return PaperTwoStream(config) if isinstance(config, PaperConfig) else TwoStream(config)
+    """Make a network with random weights; an imported or trained one gets its own."""
+    if isinstance(config, PaperConfig):
+        return PaperTwoStream(config)
+    if isinstance(config, GeometryConfig):
+        return LipGeometryNet(config)
+    return TwoStream(config)
 
 
 def face_pictures(frames: UInt8Array, config: PaperConfig) -> UInt8Array:
