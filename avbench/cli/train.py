@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +13,17 @@ import click
 
 if TYPE_CHECKING:
     from avbench.data import JSON, Clip
-    from avbench.shards import ShardSet
+    from avbench.shards import Sample, ShardSet
 
 
 @click.command()
 @click.option("--method", required=True, help="syncnet, sync-cls, sync-e2e, or a plug-in's.")
 @click.option(
     "--shards",
+    multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
-    help="Directory from 'avbench build-shards'.",
+    help="Directory from 'avbench build-shards'; repeat it to train on several sets at once.",
 )
 @click.option(
     "--out",
@@ -44,8 +46,8 @@ if TYPE_CHECKING:
 @click.option(
     "--architecture",
     default=None,
-    help="Network of syncnet: small, syncnet-2016, syncnet-v2, two-stream.  [default: the "
-    "recipe's, else small]",
+    help="Network of syncnet: small, syncnet-2016, syncnet-v2, two-stream, two-stream-2020, "
+    "lip-geometry.  [default: the recipe's, else small]",
 )
 @click.option(
     "--loss",
@@ -100,7 +102,7 @@ if TYPE_CHECKING:
 )
 def command(
     method: str,
-    shards: Path,
+    shards: tuple[Path, ...],
     out: Path,
     init: Path | None,
     split: str | None,
@@ -142,7 +144,7 @@ def command(
 
     architecture = _architecture(choices.pop("architecture"), choices["recipe"], init)
     trainee = _start(method, init, rng_for(seed, "start", method), architecture)
-    data = open_set(shards)
+    data = [open_set(directory) for directory in shards]
     if threads is not None:
         torch.set_num_threads(threads)
     with _options(trainee, data, split, choices) as options:
@@ -167,7 +169,7 @@ def command(
             # Of the file, whose weights are rounded, not of the network in memory.
             "extractor": load_extractor(out).id,
             "data": {
-                "sha256": data.sha256,
+                "sha256": [found.sha256 for found in data],
                 "split": split,
                 "limit": limit,
                 "validation_split": choices["validation_split"],
@@ -223,7 +225,7 @@ def _start(method: str, init: Path | None, rng: Any, architecture: str | None) -
 
 @contextmanager
 def _options(
-    trainee: Any, data: ShardSet, split: str | None, choices: dict[str, Any]
+    trainee: Any, data: Sequence[ShardSet], split: str | None, choices: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """Yield what was chosen as options of the method's ``fit``.
 
@@ -252,23 +254,37 @@ def _options(
             "it out, or train syncnet"
         )
     if held_out is not None:
-        data.index(held_out)
         chosen["validation"] = _decode(data, held_out, None)
     with tensorboard(folder) if folder else nullcontext() as log:
         yield {**chosen, "log": log} if folder else chosen
 
 
-def _decode(data: ShardSet, split: str | None, limit: int | None) -> Iterator[Clip]:
+def _decode(data: Sequence[ShardSet], split: str | None, limit: int | None) -> Iterator[Clip]:
+    """Return the clips of the sets that have the split, decoded in order.
+
+    Raises
+    ------
+    UnknownName
+        If none has it.
+    """
+    from avbench.errors import UnknownName
+
+    having = [found for found in data if split is None or split in found.splits]
+    if not having:
+        raise UnknownName("split", str(split), {name for found in data for name in found.splits})
+    total = sum(found.count(split) for found in having)
+    samples = islice((sample for found in having for sample in found.samples(split)), limit)
+    return _ahead(samples, total if limit is None else min(limit, total))
+
+
+def _ahead(samples: Iterable[Sample], total: int) -> Iterator[Clip]:
     """Decode clips in order, a few ahead in threads."""
     from collections import deque
     from concurrent.futures import Future, ThreadPoolExecutor
-    from itertools import islice
 
     from avbench.progress import track
     from avbench.shards import decode_sample
 
-    total = len(data.index(split)) if limit is None else min(limit, len(data.index(split)))
-    samples = islice(data.samples(split), limit)
     with ThreadPoolExecutor(4) as pool:
         ahead: deque[Future[Clip]] = deque()
         for sample in track(samples, "reading", total=total, unit="clip"):

@@ -20,7 +20,7 @@ from avbench.models.training import new_network
 from avbench.models.two_stream import Extractor
 from avbench.models.vgg import PaperTwoStream, build, face_pictures
 
-PAPERS = ("syncnet-2016", "syncnet-v2", "two-stream")
+PAPERS = ("syncnet-2016", "syncnet-v2", "two-stream", "two-stream-2020")
 every_paper = pytest.mark.parametrize("name", PAPERS)
 
 
@@ -66,13 +66,23 @@ SIZES = {
         [109, 54, 26, 13, 13, 13, 13, 6, 1],
         [(40, 18), (40, 8), (19, 6), (9, 4), (9, 4), (9, 4), (9, 4), (4, 1), (1, 1)],
     ),
+    "two-stream-2020": (
+        [109, 54, 26, 13, 13, 13, 13, 6, 1],
+        [(38, 18), (38, 18), (36, 16), (9, 7), (9, 7), (9, 7), (9, 7), (3, 3), (1, 1)],
+    ),
 }
 """Layer by layer, as the released model and trainer have them."""
-INPUTS = {"syncnet-2016": (1, 111, 13), "syncnet-v2": (3, 224, 13), "two-stream": (3, 224, 40)}
+INPUTS = {
+    "syncnet-2016": (1, 111, 13),
+    "syncnet-v2": (3, 224, 13),
+    "two-stream": (3, 224, 40),
+    "two-stream-2020": (3, 224, 40),
+}
 WIDTHS = {
     "syncnet-2016": ([96, 256, 256, 256, 256, 512], [64, 192, 384, 256, 256, 512], (256,)),
     "syncnet-v2": ([96, 256, 256, 256, 256, 512], [64, 192, 384, 256, 256, 512], (512, 1024)),
     "two-stream": ([96, 256, 256, 256, 256, 512], [96, 256, 384, 256, 256, 512], (512, 128)),
+    "two-stream-2020": ([96, 256, 256, 256, 256, 512], [64, 192, 384, 256, 256, 512], (512, 128)),
 }
 
 
@@ -85,6 +95,13 @@ def test_layer_sizes_are_the_published_ones(name):
     assert config.sound_sizes()[1:] == SIZES[name][1]
     widths = [[layer.filters for layer in s if layer.filters] for s in (config.video, config.audio)]
     assert (*widths, config.head) == WIDTHS[name]
+
+
+def test_table_1_of_seeing_voices_has_its_kernels_and_temporal_stride():
+    layers = nets.get("two-stream-2020").audio
+    kernels = [(3, 3), (1, 1), *[(3, 3)] * 7]
+    assert [layer.kernel for layer in layers] == kernels
+    assert np.prod([layer.stride[1] for layer in layers]) == 4
 
 
 def trace(stream, inputs):
