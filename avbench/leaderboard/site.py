@@ -21,8 +21,10 @@ from avbench.data import JSON
 from avbench.errors import DataError, UsageError
 from avbench.leaderboard.reported import load
 from avbench.leaderboard.rows import MEASURED, Row, read_measured, read_reported
-from avbench.leaderboard.site_model import Places, Rank, boards, slug
+from avbench.leaderboard.site_model import Rank, boards, slug
 from avbench.leaderboard.site_pages import ASSETS, Card, Renderer
+from avbench.leaderboard.site_pairs import NONE, Comparisons, comparisons_of
+from avbench.results import COMPARISONS, RUN
 from avbench.shards import to_json, write_atomic
 
 LIST = "site.json"
@@ -79,7 +81,12 @@ def pages(folder: Path) -> dict[str, bytes]:
     rows = [*read_measured(folder), *read_reported(folder)]
     copies = _copies(folder)
     cards = _cards(folder, rows, copies)
-    found = boards(rows, _places(cards.values()))
+    places: dict[tuple[str, str, int | None, str], Rank] = {
+        (card.source, *key): rank
+        for card in cards.values()
+        for key, rank in card.comparisons.ranks.items()
+    }
+    found = boards(rows, places)
     site = copies | _tables("data/rows", rows)
     for board in found:
         site |= _tables(f"data/boards/{board.slug}", board.rows())
@@ -141,8 +148,8 @@ def _cards(folder: Path, rows: Sequence[Row], copies: Mapping[str, bytes]) -> di
             ids=tuple(dict.fromkeys(row.run for row in measured if row.source == source)),
             page=page,
             files=tuple(path for path in copies if path.startswith(f"data/{source}/")),
-            block=_json(folder / source / "run.json"),
-            comparisons=_json(folder / source / "comparisons.json", optional=True),
+            block=_json(folder / source / RUN),
+            comparisons=_comparisons(folder / source / COMPARISONS),
         )
     return names
 
@@ -157,9 +164,11 @@ def _paper(path: Path) -> dict[str, JSON]:
     return said | lists | {"url": url if url.startswith("https://") else ""}
 
 
-def _json(path: Path, *, optional: bool = False) -> dict[str, JSON]:
-    if optional and not path.exists():
-        return {}
+def _comparisons(path: Path) -> Comparisons:
+    return comparisons_of(_json(path), str(path)) if path.exists() else NONE
+
+
+def _json(path: Path) -> dict[str, JSON]:
     try:
         content = json.loads(path.read_text("utf-8"))
         if not isinstance(content, dict):
@@ -167,24 +176,6 @@ def _json(path: Path, *, optional: bool = False) -> dict[str, JSON]:
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error}); copy it from the run again") from error
     return content
-
-
-def _places(cards: Iterable[Card]) -> Places:
-    """Return the ranks that the comparisons of the runs found."""
-    places: dict[tuple[str, str, int | None, str], Rank] = {}
-    for card in cards:
-        try:
-            for cell in card.comparisons.get("cells", []):
-                ranks = {m["method"]: m["rank"] for m in cell["methods"] if m["rank"] is not None}
-                taken = list(ranks.values())
-                for method, rank in ranks.items():
-                    key = (card.source, cell["metric"], cell["window"], method)
-                    places[key] = Rank(int(rank), shared=taken.count(rank) > 1)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(
-                f"{card.source}/comparisons.json is damaged ({error!r}); copy it from the run again"
-            ) from error
-    return places
 
 
 def _tables(path: str, rows: Sequence[Row]) -> dict[str, bytes]:

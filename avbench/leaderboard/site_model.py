@@ -11,7 +11,8 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import ceil, floor, log10
 
 from avbench.data import JSON
@@ -97,7 +98,7 @@ class Column:
     @property
     def label(self) -> str:
         """Heading of the column."""
-        return "value" if self.window is None else str(self.window)
+        return "none given" if self.window is None else str(self.window)
 
 
 @dataclass(frozen=True)
@@ -249,14 +250,20 @@ class _Sectioner:
     rows: Sequence[Row]
     places: Places
     marks: Mapping[Note, int]
-    scale: tuple[float, float] | None = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", _scale(self.rows))
+    @cached_property
+    def spanned(self) -> list[Row]:
+        """Rows whose intervals are drawn; what only frames a table would press the others flat."""
+        found = [row for row in self.rows if has_interval(row)]
+        return [row for row in found if row.ranked] or found
+
+    @cached_property
+    def scale(self) -> tuple[float, float] | None:
+        return _scale(self.spanned)
 
     def section(self) -> Section:
         sides = {(row.kind == MEASURED, row.window) for row in self.rows}
-        order = sorted(sides, key=lambda s: (not s[0], -1 if s[1] is None else s[1]))
+        order = sorted(sides, key=lambda s: (not s[0], s[1] is None, s[1] or 0))
         columns = tuple(Column("measured" if mine else "reported", w) for mine, w in order)
         lines = [self._line(rows, columns) for rows in self._grouped()]
         references = dict.fromkeys(row.reference for row in self.rows if row.reference)
@@ -266,7 +273,7 @@ class _Sectioner:
         )
 
     def _grouped(self) -> list[list[Row]]:
-        """Return the rows of each line: measured ones first, best first, then as reported."""
+        """Return the rows of each line: measured ones first; in both the best first."""
         lines: dict[tuple[str, str, str, str], list[Row]] = {}
         beside: dict[tuple[str, str], list[Row]] = {}
         for row in self.rows:
@@ -280,7 +287,7 @@ class _Sectioner:
             if row.kind != MEASURED:
                 name = (row.method, row.condition)
                 (beside.get(name) or others.setdefault(name, [])).append(row)
-        return ordered + sorted(others.values(), key=lambda rows: not any(r.ranked for r in rows))
+        return ordered + sorted(others.values(), key=self._strength)
 
     def _strength(self, rows: Sequence[Row]) -> tuple[bool, float, float, str]:
         longest = max(rows, key=lambda r: -1 if r.window is None else r.window)
@@ -318,7 +325,7 @@ class _Sectioner:
             text=row.printed or number(row.value, row.unit),
             spread=row.printed_std or ("" if row.std is None else number(row.std, row.unit)),
             rank=rank,
-            bar=_bar(row, self.scale),
+            bar=_bar(row, self.scale) if row in self.spanned else None,
             mark=self.marks.get(_note(row), 0) if _is_noted(row) else 0,
             words=value_words(row, rank.text() if rank else ""),
         )
@@ -338,12 +345,8 @@ def has_interval(row: Row) -> bool:
 
 
 def _scale(rows: Iterable[Row]) -> tuple[float, float] | None:
-    """Return round ends that hold the intervals, or None where there is none.
-
-    What only frames a table would press the others together, and is left out where it can be.
-    """
-    found = [row for row in rows if has_interval(row)]
-    known = [row for row in found if row.ranked] or found
+    """Return round ends that hold every interval, or None where there is none."""
+    known = list(rows)
     if not known:
         return None
     low = min(min(row.low or 0.0, row.value or 0.0) for row in known)
@@ -353,11 +356,9 @@ def _scale(rows: Iterable[Row]) -> tuple[float, float] | None:
 
 
 def _bar(row: Row, scale: tuple[float, float] | None) -> Bar | None:
-    if scale is None or not has_interval(row):
+    if scale is None:
         return None
     start, end = scale
-    if not start <= (row.low or 0.0) <= (row.high or 0.0) <= end:
-        return None
 
     def at(value: float | None) -> float:
         return round(100 * ((value or 0.0) - start) / (end - start), 2)

@@ -12,8 +12,9 @@ import jinja2
 from avbench import __version__
 from avbench.data import JSON
 from avbench.leaderboard import site_words as words
-from avbench.leaderboard.rows import MEASURED, Row
+from avbench.leaderboard.rows import MEASURED, Row, unit_of
 from avbench.leaderboard.site_model import Board, Section, Value, has_interval
+from avbench.leaderboard.site_pairs import Comparisons, Pair, telling
 
 ASSETS = "avbench.leaderboard.site_assets"
 """Package with the templates, the style and the script."""
@@ -33,8 +34,7 @@ class Card:
     """Where its files are in the site."""
     block: Mapping[str, JSON]
     """The contents of ``run.json``."""
-    comparisons: Mapping[str, JSON]
-    """The contents of ``comparisons.json``; empty where there is none."""
+    comparisons: Comparisons
 
 
 class Renderer:
@@ -90,6 +90,8 @@ class Renderer:
             cards[source] for source in dict.fromkeys(r.source for r in rows if r.kind == MEASURED)
         ]
         sections = [_section(section, number, used) for section in board.sections]
+        unranked = {row.method for row in rows if not row.ranked}
+        pairs = [pair for card in used for pair in telling(card.comparisons.pairs, unranked)]
         return self._page(
             "board.html",
             "../",
@@ -100,11 +102,11 @@ class Renderer:
             cards=cards,
             used=used,
             papers=[paper for paper in papers if paper["source"] in cited],
-            ranks=any(
-                v.rank for s in board.sections for li in s.lines for c in li.cells for v in c
-            ),
+            pairs=[(next(number), _pair(pair)) for pair in pairs],
+            rules=list(dict.fromkeys(c.comparisons.rule for c in used if c.comparisons.rule)),
+            framed=bool(unranked),
             choices=_choices(rows),
-            entries=_board_entries(board),
+            entries=_board_entries(board, pairs),
         )
 
     def card(self, card: Card, found: Iterable[Board]) -> bytes:
@@ -135,15 +137,19 @@ def _index_entries(found: Sequence[Board]) -> list[JSON]:
     ]
 
 
-def _board_entries(board: Board) -> list[JSON]:
-    """Return what the filters and the sorting of a board need: its lines, then its numbers."""
+def _board_entries(board: Board, pairs: Iterable[Pair]) -> list[JSON]:
+    """Return what filters and sorting of a board need: its lines, its numbers, its pairs."""
     lines: list[JSON] = []
     for section in board.sections:
         for line in section.lines:
             rows = [value.row for cell in line.cells for value in cell]
             keys = [line.method.lower(), *(_sort_key(cell) for cell in line.cells)]
             lines.append(_entry(board, section.metric, rows) | {"sort": keys})
-    return lines + [_entry(board, row.metric, [row]) for row in board.rows()]
+    compared = [
+        _facts(board, pair.metric, [(f"{pair.a} {pair.b}".lower(), MEASURED, pair.window)])
+        for pair in pairs
+    ]
+    return [*lines, *(_entry(board, row.metric, [row]) for row in board.rows()), *compared]
 
 
 def _sort_key(cell: Sequence[Value]) -> float | None:
@@ -152,15 +158,21 @@ def _sort_key(cell: Sequence[Value]) -> float | None:
 
 
 def _entry(board: Board, metric: str, rows: Iterable[Row]) -> dict[str, JSON]:
-    facts = dict.fromkeys(
+    facts = [
         (" ".join(filter(None, (r.method, r.printed_name, r.condition))).lower(), r.kind, r.window)
         for r in rows
-    )
+    ]
+    return _facts(board, metric, facts)
+
+
+def _facts(
+    board: Board, metric: str, facts: Iterable[tuple[str, str, int | None]]
+) -> dict[str, JSON]:
     return {
         "protocol": board.protocol,
         "dataset": board.dataset,
         "metric": metric,
-        "facts": [list(fact) for fact in facts],
+        "facts": [list(fact) for fact in dict.fromkeys(facts)],
     }
 
 
@@ -197,12 +209,11 @@ def _section(section: Section, number: Iterator[int], used: Iterable[Card]) -> d
 
 def _cautions(section: Section, used: Iterable[Card]) -> list[str]:
     """Return what the comparisons warn of, once each."""
-    cells = [cell for card in used for cell in card.comparisons.get("cells", [])]
-    said = [c.get("caution") for c in cells if c.get("metric") == section.metric]
+    said = [text for card in used for text in card.comparisons.cautions.get(section.metric, ())]
     asked = {row.questions for row in section.rows() if row.kind == MEASURED}
     if len(asked) > 1:
         said.append("The runs asked different questions; ranks hold within a run.")
-    return list(dict.fromkeys(str(caution) for caution in said if caution))
+    return list(dict.fromkeys(said))
 
 
 def _number(row: Row, cards: Mapping[str, Card]) -> dict[str, str]:
@@ -223,6 +234,25 @@ def _number(row: Row, cards: Mapping[str, Card]) -> dict[str, str]:
         "source": row.source,
         "suspect": row.suspect,
         "page": card.page if card else "",
+    }
+
+
+def _pair(pair: Pair) -> dict[str, str]:
+    unit = unit_of(pair.metric)
+    low, high, difference = (
+        words.number(value, unit) for value in (pair.low, pair.high, pair.difference)
+    )
+    return {
+        "metric": pair.metric,
+        "window": str(pair.window),
+        "a": pair.a,
+        "b": pair.b,
+        "difference": difference,
+        "interval": f"{low} to {high}",
+        "p": f"{pair.p:.2g}",
+        "verdict": "differ" if pair.differ else "cannot be told apart",
+        "detectable": words.number(pair.detectable, unit),
+        "test": pair.test,
     }
 
 

@@ -75,11 +75,27 @@ def comparisons() -> dict[str, Any]:
             "clusters": 20,
             "caution": "Few recordings: the intervals are too narrow.",
             "methods": [{"method": m, "value": 0.5, "rank": r} for m, r in ranks.items()],
-            "pairs": [],
+            "pairs": [pair(a, b) for a, b in (("alpha", "beta"), ("alpha", "constant"))],
         }
         for window, ranks in RANKS.items()
     ]
-    return {"statistics": {}, "cells": cells}
+    return {"statistics": {"rank": "one more than the methods that are better"}, "cells": cells}
+
+
+def pair(a: str, b: str) -> dict[str, Any]:
+    """Return the comparison of two methods."""
+    return {
+        "a": a,
+        "b": b,
+        "difference": 0.0125,
+        "low": -0.0075,
+        "high": 0.0325,
+        "p": 0.2,
+        "p_holm": 0.4,
+        "significant": False,
+        "minimum_detectable": 0.031,
+        "test": "sign-flip",
+    }
 
 
 def write_run(
@@ -161,6 +177,7 @@ def make_hostile(folder: Path) -> Path:
     row = score(HOSTILE, 11, 0.5, dataset=HOSTILE, split=HOSTILE, run=HOSTILE)
     block = card(command=[HOSTILE], note=HOSTILE) | {"methods": {HOSTILE: {"x": HOSTILE}}}
     name = "h'><script>window.owned=1<"
-    write_run(folder, name, [row], block, {"cells": [{"caution": HOSTILE, "metric": "accuracy@0",
-              "window": 11, "methods": []}]})  # fmt: skip
+    cell = {"caution": HOSTILE, "metric": "accuracy@0", "window": 11, "methods": []}
+    ranks = {"cells": [cell | {"pairs": [pair(HOSTILE, HOSTILE)]}], "statistics": {"rank": HOSTILE}}
+    write_run(folder, name, [row], block, ranks)
     return folder

@@ -110,8 +110,8 @@ def test_the_committed_leaderboards_make_a_site_with_every_number() -> None:
     assert len(rows) > 200
     site = pages(folder)
     for board in boards(rows, {}):
-        entries = json.loads(Page(site[f"boards/{board.slug}.html"]).scripts["data"])["entries"]
-        assert sum("sort" not in entry for entry in entries) == len(board.rows())
+        text = site[f"boards/{board.slug}.html"].decode()
+        assert text.count('<span class="value"') == len(board.rows())
     assert site["data/rows.jsonl"].count(b"\n") == len(rows)
     for name, page in html(site).items():
         assert not page.wrong, f"{name}: {page.wrong[:3]}"
@@ -192,6 +192,16 @@ def test_the_ranks_of_the_comparisons_reach_the_page(folder: Path) -> None:
     assert sorted(found) == sorted(["1", "2", "3", "=1", "=1", "3"])
     assert "Few recordings: the intervals are too narrow." in text
     assert 'class="rank"' not in site["boards/kim-strict-5-v1-demo-test-drawn.html"].decode()
+
+
+def test_every_two_ranked_methods_stand_compared(folder: Path) -> None:
+    texts = Page(pages(folder)["boards/kim-strict-5-v1-lrs2-test.html"]).texts
+    rows = [texts[i : i + 10] for i, text in enumerate(texts) if text == "cannot be told apart"]
+    assert len(rows) == len(RANKS)  # one pair a window; no rank, no comparison with constant
+    assert " ".join(texts).count(
+        "alpha beta accuracy@0 11 1.25 -0.75 to 3.25 0.4 cannot be told apart 3.10 sign-flip"
+    ) == 1  # fmt: skip
+    assert "one more than the methods that are better" in " ".join(texts)
 
 
 def test_versions_and_drawn_faces_have_boards_of_their_own(folder: Path) -> None:
