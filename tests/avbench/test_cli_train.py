@@ -71,7 +71,7 @@ def test_three_methods_train_one_after_the_other(shards, tmp_path):
     record = json.loads((tmp_path / "sync-cls.json").read_text())
     assert record["checkpoint_sha256"] == digest(files["sync-cls"])
     assert record["init_sha256"] == digest(files["syncnet"])
-    assert record["data"]["sha256"] == open_set(shards).sha256
+    assert record["data"]["sha256"] == [open_set(shards).sha256]
     assert record["data"]["validation_split"] is None
     assert record["fit"]["recipe"]["steps"] == 1
     assert record["versions"]["torch"]
