@@ -13,6 +13,7 @@ from avbench.cli.plot_similarity import similarity
 from avbench.errors import DataError, UnknownName
 
 if TYPE_CHECKING:
+    from avbench.distort import Law
     from avbench.results import Run
 
 RESULTS = click.argument("results", type=click.Path(file_okay=False, path_type=Path))
@@ -271,6 +272,36 @@ def reported(
         raise UnknownName("protocol", protocol, known)
     chosen = [row for row in rows if row.protocol == protocol]
     write(plots.reported, out, chosen, metric=metric, methods=list(names) or None)
+
+
+@command.command("drift")
+@click.option(
+    "--law",
+    "laws",
+    type=click.Choice(["tae2020", "symmetric"]),
+    multiple=True,
+    help="Law to draw; repeat it for several.  [default: both]",
+)
+@click.option("--length", type=click.IntRange(1), default=79, show_default=True, help="Frames.")
+@click.option("--clips", type=click.IntRange(1), default=1000, show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=25, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@figure_options
+def drift(laws: Sequence[Law], length: int, clips: int, limit: int, seed: int, **out: Any) -> None:
+    r"""Draw how far sound and picture run apart under the laws that drop and duplicate frames.
+
+    A law with a bias makes truth that a constant guess gets right too often.
+
+    \b
+    Examples:
+      avbench plot drift --out drift.pdf --venue interspeech
+      avbench plot drift --law symmetric --length 200 --out symmetric.png
+    """
+    from avbench import plots
+
+    options = {"clips": clips, "length": length, "limit": limit, "seed": seed}
+    chosen = laws or plots.LAWS
+    write(plots.drift, out, {law: plots.drawn_offsets(law, **options) for law in chosen})
 
 
 def _read(results: Path) -> Run:

@@ -10,17 +10,21 @@ from __future__ import annotations
 from avbench.plots.answers import confidence, errors, has_confidence, risk_coverage
 from avbench.plots.curves import accuracy, reported
 from avbench.plots.differences import differences
+from avbench.plots.drift import LAWS, drawn_offsets, drift
 from avbench.plots.matrices import confusion, similarity
 from avbench.plots.style import FORMATS, MARKERS, PALETTE, save
 
 __all__ = [
     "FORMATS",
+    "LAWS",
     "MARKERS",
     "PALETTE",
     "accuracy",
     "confidence",
     "confusion",
     "differences",
+    "drawn_offsets",
+    "drift",
     "errors",
     "has_confidence",
     "reported",

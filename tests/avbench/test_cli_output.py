@@ -161,6 +161,13 @@ def test_reported_figures_come_from_a_leaderboards_folder(tmp_path: Path) -> Non
     assert "Unknown protocol 'kim'" in other.output
 
 
+def test_drift_needs_no_results(tmp_path: Path) -> None:
+    out = tmp_path / "drift.svg"
+    done = avbench("plot", "drift", "--clips", "5", "--law", "symmetric", "--out", out)
+    assert done.exit_code == 0, done.output
+    assert "<!-- symmetric: mean" in out.read_text("utf-8")
+
+
 def test_methods_without_confidence_are_left_out_unless_named(
     results: Path, tmp_path: Path
 ) -> None:

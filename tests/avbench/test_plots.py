@@ -114,6 +114,7 @@ KINDS = (
     "differences",
     "reported",
     "similarity",
+    "drift",
 )
 
 
@@ -130,6 +131,9 @@ def draw(outcome: Outcome, kind: str, **options: float) -> Figure:
         "errors": lambda: plots.errors(outcome.predictions, **said),
         "differences": lambda: plots.differences(comparisons(), **options),
         "reported": lambda: plots.reported(reported_rows(), **options),
+        "drift": lambda: plots.drift(
+            {law: plots.drawn_offsets(law, clips=20, length=60) for law in plots.LAWS}, **options
+        ),
         "similarity": lambda: plots.similarity(
             matrix, offset=-2, search=5, title="clip, 20 frames, offset -2", **options
         ),
@@ -337,6 +341,23 @@ def test_reported_and_measured_never_share_axes() -> None:
     assert sorted(bar[:, 1]) == pytest.approx([48.0, 53.0])
     with pytest.raises(DataError, match="no rows"):
         plots.reported(reported_rows(), metric="accuracy@4")
+
+
+def test_the_released_law_drifts_and_the_symmetric_one_does_not() -> None:
+    drawn = {law: plots.drawn_offsets(law, clips=300, length=79) for law in plots.LAWS}
+    over, share = plots.drift(drawn).axes
+    released, symmetric = (
+        np.asarray(line.get_ydata(), dtype=float) for line in over.lines[: len(drawn)]
+    )
+    assert released == pytest.approx(drawn["tae2020"].mean(axis=0))
+    assert released[:60].max() > 8
+    assert np.abs(symmetric[:60]).max() < 2
+    for line in share.lines[: len(drawn)]:
+        assert np.sum(line.get_ydata()) == pytest.approx(100)
+    again = plots.drawn_offsets("symmetric", clips=300, length=79)
+    assert np.array_equal(again, drawn["symmetric"])
+    with pytest.raises(DataError, match="no clips"):
+        plots.drift({})
 
 
 def texts_of(figure: Figure) -> list[tuple[str, tuple[float, float, float, float]]]:
