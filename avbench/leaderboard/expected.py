@@ -102,8 +102,7 @@ class Expected:
         Raises
         ------
         DataError
-            If there is no such file, it is of another format, or its counts do not follow from its
-            answers.
+            If there is no such file, or it is damaged or of another format.
         """
         try:
             content = json.loads(path.read_text("utf-8"))

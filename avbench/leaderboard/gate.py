@@ -23,7 +23,7 @@ from avbench.statistics import Totals
 
 EPSILON = 0.02
 """Share of the questions that may always move where the platform is another one: two in a hundred.
-Near ties tip that many; every planted fault in the tests moves more."""
+Other instruction sets of one processor tipped no near tie of the pinned set; other packages may."""
 ANSWERS = "answers"
 """Name of the count of questions that get the very answer they got before."""
 
@@ -88,7 +88,7 @@ class Report:
         how = "of the same questions, paired by clip" if paired else "of two samples of clips"
         lines = [
             f"Tier statistical, {self.tier}: a share may move by twice the standard error {how}, "
-            "or by the least step."
+            "and by epsilon in any case."
         ]
         if self.tolerances:
             low, high = (f"{100 * t:.1f}" for t in self.tolerances)
