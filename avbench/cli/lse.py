@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 CAUTION = (
     "LSE-D and LSE-C are distances in one network's embedding: they are comparable only with "
-    "numbers of the same checkpoint SHA-256, search range and variant."
+    "numbers of the same checkpoint SHA-256, search range, windows and variant."
 )
+WINDOWS = {"all": "all F - 4 of a clip of F frames", "released": "the first F - 5 of F frames"}
 
 
 @click.command("lse")
@@ -49,6 +50,14 @@ CAUTION = (
     show_default=True,
     help="Offsets are looked for in this many frames either way; published numbers use 15.",
 )
+@click.option(
+    "--windows",
+    type=click.Choice(list(WINDOWS)),
+    default="all",
+    show_default=True,
+    help="Five-frame windows of a clip that count: all, or all but the last, as in the released "
+    "SyncNet.",
+)
 @click.option("--limit", type=click.IntRange(1), default=None, help="Only the first clips.")
 @click.option(
     "--cache",
@@ -75,7 +84,8 @@ def command(**options: Any) -> None:
     \b
     Examples:
       avbench lse --shards demo/shards --out demo/lse.json
-      avbench lse --shards dubbed --checkpoint syncnet-v2.safetensors --out dubbed-lse.json
+      avbench import-weights syncnet_v2.model --as-released --out v2.safetensors
+      avbench lse --shards dubbed --checkpoint v2.safetensors --windows released --out lse.json
 
     \b
     In Python:
@@ -139,11 +149,14 @@ def _curves(method: EmbeddingMethod, data: Dataset, options: dict[str, Any]) -> 
     total = data.count(split)
     for item in track(data.items(split, limit), "measuring", min(total, limit or total), "clip"):
         features = prepare([method], item, [], {}, cache).features[method.extractor]
-        if features.rows is None:
-            yield _Curve(item.key, np.full(2 * search + 1, np.inf), features.failure)
+        rows, failure = features.rows, features.failure
+        if rows is not None and options["windows"] == "released":
+            rows = type(rows)(rows.video[:-1], rows.audio[:-1])
+            failure = "" if len(rows.video) else f"{len(item)} frames leave no window"
+        if rows is None or failure:
+            yield _Curve(item.key, np.full(2 * search + 1, np.inf), failure)
         else:
-            video, audio = features.rows
-            yield _Curve(item.key, sliding_distances(video, audio, search, "zero"), "")
+            yield _Curve(item.key, sliding_distances(*rows, search, "zero"), "")
 
 
 def _describe(method: EmbeddingMethod, data: Dataset, options: dict[str, Any]) -> dict[str, JSON]:
@@ -159,7 +172,8 @@ def _describe(method: EmbeddingMethod, data: Dataset, options: dict[str, Any]) -
         "search": options["search"],
         "variant": "facetrack",
         "variant_meaning": VARIANTS["facetrack"],
-        "windows": "all F - 4 of a clip of F frames",
+        "windows": options["windows"],
+        "windows_meaning": WINDOWS[options["windows"]],
         "edge": "zero",
         "dataset": data.name,
         "synthetic": data.synthetic,
@@ -198,8 +212,8 @@ def _report(result: dict[str, JSON], out: Path) -> None:
     click.echo(f"LSE-C {number(result['lse_c'])} (higher is better)")
     click.echo(
         f"Over {result['clips'] - result['undefined']} of {result['clips']} clips of "
-        f"{result['dataset']} ({result['split']}); search ±{result['search']} frames, variant "
-        f"{result['variant']}: {result['variant_meaning']}."
+        f"{result['dataset']} ({result['split']}); search ±{result['search']} frames; windows: "
+        f"{result['windows_meaning']}; variant {result['variant']}: {result['variant_meaning']}."
     )
     given = result["checkpoint_sha256"] or "none: the method has no checkpoint file"
     click.echo(f"Checkpoint of {result['method']}: SHA-256 {given}")

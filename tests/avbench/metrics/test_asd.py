@@ -124,6 +124,11 @@ def test_the_fixed_threshold_is_another_protocol() -> None:
         found = fixed({"bell": Speaker(speaking, scores)})
         assert found.f1["bell"] == f1(speaking, said)
     assert (found.threshold, found.window, found.missed) == (0, 5, "silent")
+    alone = Speaker(np.ones(2, bool), np.array([0.0, math.nan]))
+    assert fixed({"bell": alone}).f1["bell"] == pytest.approx(2 / 3)
+    for score, expected in ((0.0, 1), (math.nan, 0)):
+        single = Speaker(np.ones(1, bool), np.array([score]))
+        assert fixed({"bell": single}).f1["bell"] == expected
     assert math.isnan(fixed({"nobody": Speaker(np.zeros(1, bool), np.full(1, -1.0))}).macro)
 
 

@@ -68,22 +68,25 @@ def _lit(number: int) -> FloatArray:
     return np.random.default_rng(number).integers(0, 2, LENGTHS[number])
 
 
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shards")
+def _write(folder: Path, lengths: tuple[int, ...]) -> Path:
     with ShardWriter(folder, "lamps", "test") as writer:
-        for number, num_frames in enumerate(LENGTHS):
-            path = folder / f"{number}.mp4"
+        for number, num_frames in enumerate(lengths):
+            path, lit = folder / f"{number}.mp4", _lit(number)[:num_frames]
             with VideoWriter(path) as video:
-                for value in _lit(number):
+                for value in lit:
                     video.write(np.full((32, 32, 3), 255 * value, np.uint8))
-            loud = np.repeat(np.roll(_lit(number), -LEADS[number]) * 0.5, SAMPLES_PER_FRAME)
+            loud = np.repeat(np.roll(lit, -LEADS[number]) * 0.5, SAMPLES_PER_FRAME)
             sound = encode_sound(loud.astype(np.float32))
             truth = Alignment.from_offset(LEADS[number], num_frames)
             writer.add(Sample(f"lamp-{number:04d}-00", path.read_bytes(), sound, truth, {}))
             path.unlink()
     finish_set(folder, writer.shards, {"dataset": "lamps", "synthetic": True})
     return folder
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _write(tmp_path_factory.mktemp("shards"), LENGTHS)
 
 
 def lse(*arguments: object) -> Result:
@@ -125,6 +128,32 @@ def test_what_the_numbers_depend_on_is_recorded(shards: Path, tmp_path: Path) ->
     assert "±7 frames" in done.output
     assert "comparable only with" in done.output
     assert found["caution"] in done.output
+
+
+def test_the_released_code_looks_at_one_window_less(shards: Path, tmp_path: Path) -> None:
+    out = tmp_path / "lse.json"
+    done = lse("--shards", shards, "--out", out, "--limit", 1, "--windows", "released")
+    assert done.exit_code == 0, done.output
+    found = json.loads(out.read_text("utf-8"))
+    rows = 1.0 + _lit(0)[:-5, None]
+    curve = sliding_distances(rows, rows, 15, "zero")
+    assert found["lse_c"] == pytest.approx(np.median(curve) - curve.min())
+    assert (found["windows"], found["windows_meaning"]) == (
+        "released",
+        "the first F - 5 of F frames",
+    )
+
+
+def test_a_clip_of_one_window_has_none_in_the_released_code(tmp_path: Path) -> None:
+    (tmp_path / "shards").mkdir()
+    shards, out = _write(tmp_path / "shards", (20, 5)), tmp_path / "lse.json"
+    counts = []
+    for windows in ("all", "released"):
+        done = lse("--shards", shards, "--out", out, "--windows", windows)
+        assert done.exit_code == 0, done.output
+        counts.append(json.loads(out.read_text("utf-8"))["undefined"])
+    assert counts == [0, 1]
+    assert "5 frames leave no window" in done.output
 
 
 def test_a_second_run_embeds_nothing_and_writes_the_same_bytes(

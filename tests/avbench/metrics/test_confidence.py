@@ -109,6 +109,7 @@ def test_calibration_by_hand() -> None:
     assert found.accuracy.tolist() == [0.5, 1]
     assert found.ece == pytest.approx((2 * 0.25 + 0.1) / 3)
     assert found.unstated == 1
+    assert calibration([1, 1], [0.5, 1.0], bins=1).ece == 0.25
     assert math.isnan(calibration([1], [0.1], bins=2).accuracy[1])
 
 
@@ -117,7 +118,8 @@ def test_calibration_by_hand() -> None:
     [
         (lambda: auroc([1, 0], [1]), "equal length"),
         (lambda: auroc([0.3, 1], [1, 2]), "true or false"),
-        (lambda: calibration([1], [7.0]), "probabilities only"),
+        (lambda: calibration([1], [1.5]), "probabilities only"),
+        (lambda: calibration([1], [-0.5]), "probabilities only"),
         (lambda: calibration([1], [0.5], bins=0), "bins"),
         (lambda: confidence.accuracy_at_coverage([1], [1], 0), "coverage"),
         (lambda: confidence.coverage_at_accuracy([1], [1], 90), "accuracy"),

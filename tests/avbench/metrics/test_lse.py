@@ -40,6 +40,7 @@ def test_scaling_an_embedding_scales_both_numbers() -> None:
 def test_a_clip_without_evidence_is_counted_and_left_out() -> None:
     found = lse([[3, 1, 2], [np.inf, np.nan, np.inf]], "facetrack")
     assert (found.clips, found.undefined, found.distance, found.confidence) == (2, 1, 1, 1)
+    assert all(math.isnan(values[1]) for values in per_clip([[3, 1, 2], [np.inf] * 3]))
     nothing = lse(np.full((2, 3), np.inf), "facetrack")
     assert nothing.undefined == 2
     assert math.isnan(nothing.distance)

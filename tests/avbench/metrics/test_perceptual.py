@@ -18,7 +18,19 @@ FRAMES = {
     "film-br265": (0, 0),
 }
 """First and last whole frame at 25 fps."""
+MILLISECONDS = {
+    "bt1359-detect": (-125, 45),
+    "bt1359-accept": (-185, 90),
+    "ebu-r37": (-60, 40),
+    "atsc-is191": (-45, 15),
+    "film-br265": (-22, 22),
+}
+"""As the sources give them, lag and lead."""
 named = pytest.mark.parametrize("name", WINDOWS)
+
+
+def test_windows_are_those_of_the_sources() -> None:
+    assert {name: (w.lag_ms, w.lead_ms) for name, w in WINDOWS.items()} == MILLISECONDS
 
 
 @named
