@@ -176,7 +176,7 @@ def make_hostile(folder: Path) -> Path:
     make(folder, {"hostile": paper})
     row = score(HOSTILE, 11, 0.5, dataset=HOSTILE, split=HOSTILE, run=HOSTILE)
     block = card(command=[HOSTILE], note=HOSTILE) | {"methods": {HOSTILE: {"x": HOSTILE}}}
-    name = "h'><script>window.owned=1<"
+    name = "h'><script>window.owned=1<#?100%41"
     cell = {"caution": HOSTILE, "metric": "accuracy@0", "window": 11, "methods": []}
     ranks = {"cells": [cell | {"pairs": [pair(HOSTILE, HOSTILE)]}], "statistics": {"rank": HOSTILE}}
     write_run(folder, name, [row], block, ranks)
