@@ -60,7 +60,8 @@ def drift(offsets: Mapping[str, IntArray], *, width: float = 6.6) -> Figure:
     -------
     Figure
         Left the mean over clips at each audio frame, and the range that holds 80 % of them;
-        right the share of all audio frames at each offset. A law without bias stays at zero.
+        right the share of all audio frames at each offset. A law without bias stays at zero,
+        until sound past the last picture has only that to belong to.
 
     Raises
     ------
@@ -87,11 +88,15 @@ def drift(offsets: Mapping[str, IntArray], *, width: float = 6.6) -> Figure:
         share.set_ylabel("Share of audio frames (%)")
         share.set_ylim(bottom=0)
         handles = [
-            Line2D([], [], color=looks[name]["color"], label=f"{name}: mean {rows.mean():+.1f}")
+            Line2D([], [], color=looks[name]["color"], label=_named(name, rows))
             for name, rows in offsets.items()
         ]
         style.legend_above(figure, handles, width)
     return figure
+
+
+def _named(name: str, rows: IntArray) -> str:
+    return f"{name}: mean {round(float(rows.mean()), 1) + 0.0:+.1f}"
 
 
 def _over_time(axes: Axes, rows: IntArray, color: str) -> None:

@@ -1,144 +1,26 @@
-"""Figures show what the numbers say, fit where they are printed, and are the same bytes twice."""
+"""Figures show what the numbers say."""
 
 from __future__ import annotations
 
-import itertools
-import os
-import re
-import subprocess
-import sys
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.text import Text
+from figure_maker import TASK, an_outcome, comparisons, reported_rows, with_intervals
 from simulated import Failing, Simulated, clip
 
-from avbench import plots, venues
+from avbench import plots
 from avbench.benchmark import Outcome, evaluate
-from avbench.data import JSON
-from avbench.errors import DataError, UsageError
-from avbench.leaderboard.rows import Row
+from avbench.errors import DataError
 from avbench.metrics import confidence as selective
 from avbench.metrics import perceptual
 from avbench.plots import answers
-from avbench.results import Score
 from avbench.similarity import similarity_matrix
-from avbench.tasks import OffsetTask
-from baselines.constant import Constant
-
-TASK = OffsetTask(lengths=(11, 20), repeats=5)
 
 
 @pytest.fixture(scope="module")
 def outcome() -> Outcome:
-    methods = [Simulated("clear"), Simulated("noisy", noise=2.5), Constant()]
-    return evaluate(methods, [clip(number) for number in range(10)], TASK)
-
-
-def with_intervals(rows: list[Score]) -> list[Score]:
-    return [
-        replace(row, low=max(0.0, row.value - 0.06), high=min(1.0, row.value + 0.03))
-        if row.value is not None and row.metric.startswith("accuracy@")
-        else row
-        for row in rows
-    ]
-
-
-def reported_rows() -> list[Row]:
-    rows = []
-    for kind, dataset, drawn in (("paper", "lrs2", False), ("measured", "demo", True)):
-        for place, method in enumerate(("syncnet", "diag-avg", "sync-e2e")):
-            for window in (11, 13, 20):
-                given: dict[str, object] = dict.fromkeys(Row.__dataclass_fields__)
-                text = ("condition", "interval", "reference", "note", "suspect", "run", "split")
-                given |= dict.fromkeys(text, "")
-                value = 40.0 + 5 * place + window
-                given |= {
-                    "kind": kind,
-                    "method": method,
-                    "dataset": dataset,
-                    "drawn": drawn,
-                    "protocol": "kim-strict-5",
-                    "version": 1 if drawn else None,
-                    "window": window,
-                    "metric": "accuracy@0",
-                    "value": value,
-                    "std": 0.4,
-                    "low": value - 3 if drawn else None,
-                    "high": value + 2 if drawn else None,
-                    "source": "measured/demo" if drawn else "Kim et al. (2021): End-to-end",
-                    "printed": "",
-                    "ranked": True,
-                }
-                rows.append(Row(**given))  # type: ignore[arg-type]
-    return rows
-
-
-def comparisons() -> dict[str, JSON]:
-    """Return paired comparisons of three methods at two window lengths."""
-    gaps = {("a", "b"): -0.04, ("a", "long-name"): -0.1, ("b", "long-name"): -0.01}
-    return {
-        "cells": [
-            {
-                "metric": "accuracy@0",
-                "window": window,
-                "methods": [],
-                "pairs": [
-                    {
-                        "a": a,
-                        "b": b,
-                        "difference": gap - window / 1000,
-                        "low": gap - window / 1000 - 0.02,
-                        "high": gap - window / 1000 + 0.03,
-                        "significant": abs(gap) > 0.02,
-                    }
-                    for (a, b), gap in gaps.items()
-                ],
-            }
-            for window in (11, 20)
-        ]
-    }
-
-
-KINDS = (
-    "accuracy",
-    "confusion",
-    "risk-coverage",
-    "confidence",
-    "errors",
-    "differences",
-    "reported",
-    "similarity",
-    "drift",
-)
-
-
-def draw(outcome: Outcome, kind: str, **options: float) -> Figure:
-    """Draw one figure of each kind from the same small run."""
-    said = {"methods": ["clear", "noisy"], "length": 11, **options}
-    rows = Simulated(noise=0.1).embed(clip(2).window(10, 20, -2))
-    matrix = similarity_matrix(rows.audio, rows.video)
-    drawn: dict[str, Callable[[], Figure]] = {
-        "accuracy": lambda: plots.accuracy(with_intervals(outcome.scores), search=5, **options),
-        "confusion": lambda: plots.confusion(outcome.predictions, **said),
-        "risk-coverage": lambda: plots.risk_coverage(outcome.predictions, **said),
-        "confidence": lambda: plots.confidence(outcome.predictions, **said),
-        "errors": lambda: plots.errors(outcome.predictions, **said),
-        "differences": lambda: plots.differences(comparisons(), **options),
-        "reported": lambda: plots.reported(reported_rows(), **options),
-        "drift": lambda: plots.drift(
-            {law: plots.drawn_offsets(law, clips=20, length=60) for law in plots.LAWS}, **options
-        ),
-        "similarity": lambda: plots.similarity(
-            matrix, offset=-2, search=5, title="clip, 20 frames, offset -2", **options
-        ),
-    }
-    return drawn[kind]()
+    return an_outcome()
 
 
 def test_accuracies_are_drawn_where_they_are(outcome: Outcome) -> None:
@@ -358,80 +240,3 @@ def test_the_released_law_drifts_and_the_symmetric_one_does_not() -> None:
     assert np.array_equal(again, drawn["symmetric"])
     with pytest.raises(DataError, match="no clips"):
         plots.drift({})
-
-
-def texts_of(figure: Figure) -> list[tuple[str, tuple[float, float, float, float]]]:
-    """Return every text that is drawn, with its box in pixels."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    unseen = set()
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            low, high = sorted(axis.get_view_interval())
-            for tick in axis.get_major_ticks():
-                if not low - 1e-9 <= tick.get_loc() <= high + 1e-9:
-                    unseen.add(tick.label1)
-    found = []
-    for text in figure.findobj(Text):
-        if text.get_visible() and text.get_text().strip() and text not in unseen:
-            box = text.get_window_extent(canvas.get_renderer())
-            found.append((text.get_text(), (box.x0, box.y0, box.x1, box.y1)))
-    return found
-
-
-@pytest.mark.parametrize("venue", ["screen", "interspeech-1", "ieee-1", "ieee-2", "neurips-1"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_text_is_cut_off_or_lies_on_another(outcome: Outcome, kind: str, venue: str) -> None:
-    name, _, columns = venue.partition("-")
-    options = {"width": venues.get(name).inches(int(columns))} if columns else {}
-    figure = draw(outcome, kind, **options)
-    texts = texts_of(figure)
-    assert len(texts) > 5
-    width, height = figure.get_size_inches() * figure.dpi
-    if options:
-        assert width == pytest.approx(options["width"] * figure.dpi)
-    for text, (x0, y0, x1, y1) in texts:
-        assert x0 >= -1, text
-        assert y0 >= -1, text
-        assert x1 <= width + 1, text
-        assert y1 <= height + 1, text
-    for (a, p), (b, q) in itertools.combinations(texts, 2):
-        wide = min(p[2], q[2]) - max(p[0], q[0])
-        high = min(p[3], q[3]) - max(p[1], q[1])
-        assert wide <= 2 or high <= 2 or (a, p) == (b, q), f"{a!r} lies on {b!r}"
-
-
-@pytest.mark.parametrize("suffix", plots.FORMATS)
-def test_the_same_figure_gives_the_same_bytes(
-    outcome: Outcome, tmp_path: Path, suffix: str
-) -> None:
-    for name in ("a", "b"):
-        plots.save(draw(outcome, "accuracy"), tmp_path / "made" / f"{name}.{suffix}")
-    first, second = ((tmp_path / "made" / f"{name}.{suffix}").read_bytes() for name in ("a", "b"))
-    assert first == second
-    assert first[:5] in (b"\x89PNG\r", b"%PDF-", b"<?xml")
-    assert len(list((tmp_path / "made").iterdir())) == 2
-
-
-def test_another_process_gives_the_same_pdf_with_embedded_fonts(tmp_path: Path) -> None:
-    code = (
-        "import sys, pathlib, numpy as np; from avbench import plots;"
-        "m = np.add.outer(np.arange(12.0), np.arange(12.0)) / 22;"
-        "plots.save(plots.similarity(m, offset=1, search=3), pathlib.Path(sys.argv[1]))"
-    )
-    made = []
-    for seed in ("1", "2"):
-        path = tmp_path / f"{seed}.pdf"
-        env = {**os.environ, "PYTHONHASHSEED": seed}
-        subprocess.run([sys.executable, "-W", "error", "-c", code, str(path)], env=env, check=True)
-        made.append(path.read_bytes())
-    assert made[0] == made[1]
-    assert b"/FontFile2" in made[0]  # TrueType, embedded
-    assert not re.search(rb"/Subtype\s*/Type3", made[0])
-
-
-def test_other_endings_are_refused(outcome: Outcome, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"\.png, \.pdf or \.svg"):
-        plots.save(draw(outcome, "accuracy"), tmp_path / "figure.jpg")
-    with pytest.raises(UsageError, match="let them agree"):
-        plots.save(draw(outcome, "accuracy"), tmp_path / "figure.png", "pdf")

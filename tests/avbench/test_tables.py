@@ -1,33 +1,37 @@
-"""Tables hold what the scores say, and every form of them can be read back or compiled."""
+"""Tables hold what the scores say, and every form of them can be read back."""
 
 from __future__ import annotations
 
 import io
 import math
-import os
 import re
-import shutil
-import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from simulated import Failing, Simulated, clip
+from simulated import Failing, clip
+from table_maker import (
+    MEASURED,
+    PAPER,
+    REPORTED,
+    TASK,
+    a_run,
+    block,
+    outcome,
+    printed,
+    with_intervals,
+    with_reductions,
+)
 
 from avbench import venues
-from avbench.benchmark import Outcome, evaluate
+from avbench.benchmark import evaluate
 from avbench.errors import DataError, UnknownName
 from avbench.labels import label
-from avbench.leaderboard.rows import Row
-from avbench.methods import Method
 from avbench.metrics.catalogue import CATALOGUE
-from avbench.results import Run, Score, identify, reductions
+from avbench.results import Run, identify
 from avbench.tables import (
-    Block,
     Cell,
-    Table,
     accuracy_table,
     chance_note,
     run_table,
@@ -37,82 +41,13 @@ from avbench.tables import (
 )
 from avbench.tables.beside import beside_table
 from avbench.tables.build import select
-from avbench.tables.latex import Layout
 from avbench.tasks import OffsetTask
 from baselines.oracle import Oracle
-
-TASK = OffsetTask(lengths=(11, 20), repeats=4)
-
-
-def measured() -> list[Method]:
-    return [Simulated("syncnet", noise=2.5), Simulated("diag-avg", noise=2.0), Oracle()]
-
-
-def outcome() -> Outcome:
-    clips = [clip(number, num_frames=26 + 2 * number) for number in range(8)]
-    return evaluate(measured(), clips, TASK, dataset="toy", split="test")
-
-
-def block(found: Outcome, **facts: object) -> dict[str, object]:
-    run = {
-        "task": TASK.describe(),
-        "dataset": "toy",
-        "split": "test",
-        "synthetic": True,
-        "limit": None,
-        "reference": "syncnet",
-        "methods": {method.name: identify(method) for method in measured()},
-        **facts,
-    }
-    return found.describe(run)
 
 
 @pytest.fixture(scope="module")
 def run() -> Run:
-    found = outcome()
-    return Run(found.predictions, found.scores, block(found))
-
-
-def printed(method: str, cells: dict[int, tuple[float, float]], tolerance: int = 0) -> list[Score]:
-    """Make score rows out of percentages, as a paper prints them."""
-    return [
-        Score(
-            method=method,
-            task="offset",
-            task_version=1,
-            protocol="kim-strict-5",
-            dataset="lrs2",
-            split=None,
-            window=window,
-            metric=f"accuracy@{tolerance}",
-            value=mean / 100,
-            std=std / 100,
-            repeats=10,
-            n=71000,
-            n_failed=0,
-        )
-        for window, (mean, std) in cells.items()
-    ]
-
-
-# Kim et al. (2021), Table 2, two columns.
-PAPER = [
-    *printed("syncnet", {11: (45.17, 0.32), 20: (73.66, 0.33)}),
-    *printed("sync-e2e", {11: (66.88, 0.35), 20: (79.26, 0.29)}),
-]
-
-
-def with_reductions(rows: list[Score]) -> list[Score]:
-    return [*rows, *reductions(rows, "syncnet")]
-
-
-def with_intervals(rows: list[Score], half: float = 0.0035) -> list[Score]:
-    return [
-        replace(row, low=row.value - half, high=row.value + half, interval="wilson", clusters=70)
-        if row.value is not None and row.metric.startswith("accuracy@")
-        else row
-        for row in rows
-    ]
+    return a_run()
 
 
 def test_the_papers_row_prints_as_in_the_paper() -> None:
@@ -291,64 +226,6 @@ def test_tidy_rows_come_back_from_csv_and_parquet(run: Run) -> None:
     assert to_frame(few)["value"].tolist() == [1.0]
 
 
-def row(method: str, window: int | None, value: float | None, **facts: object) -> Row:
-    """Make a reported row of Kim et al., changed by ``facts``."""
-    given: dict[str, object] = dict.fromkeys(Row.__dataclass_fields__)
-    given |= dict.fromkeys(("condition", "interval", "reference", "note", "suspect", "run"), "")
-    given |= {
-        "kind": "paper",
-        "method": method,
-        "dataset": "LRS2",
-        "split": "held out",
-        "protocol": "kim-strict-5",
-        "window": window,
-        "metric": "accuracy@0",
-        "unit": "percent",
-        "value": value,
-        "source": "Kim et al. (2021)",
-        "verified": "",
-        "printed": "" if value is None else f"{value}",
-        "printed_std": "",
-        "printed_name": "",
-        "drawn": False,
-        "ranked": True,
-        **facts,
-    }
-    return Row(**given)  # type: ignore[arg-type]
-
-
-REPORTED = [
-    row("syncnet", 11, 45.17, std=0.32, repeats=10, printed_name="Baseline"),
-    row("diag-avg", 11, 63.34, std=0.39, repeats=10),
-    row("diag-avg", 11, 31.32, metric="rer@0", reference="syncnet", suspect="33.14 would follow"),
-    row("diag-avg", 20, 77.9, printed="77.9"),
-    row("fast", 20, None, low=90.0, interval="bound as printed", printed=">90"),
-    row("chance", 11, 9.09, kind="chance"),
-]
-MEASURED = [
-    row(
-        name,
-        window,
-        value,
-        kind="measured",
-        dataset="demo",
-        split="test",
-        version=1,
-        drawn=True,
-        std=1.5,
-        repeats=10,
-        source="measured/demo",
-        printed="",
-        run="0123456789ab",
-    )
-    for name, window, value in (
-        ("syncnet", 11, 45.775),
-        ("sync-e2e", 11, 57.425),
-        ("sync-e2e", 15, 68.35),
-    )
-]
-
-
 def test_reported_stands_beside_measured_and_is_never_ranked_with_it() -> None:
     table = beside_table([*MEASURED, *REPORTED], caption="Both")
     assert table.columns == (11, 15, 20)
@@ -372,133 +249,6 @@ def test_reported_stands_beside_measured_and_is_never_ranked_with_it() -> None:
     assert "45.17 ± 0.32" in text.replace("  ", " ")
     with pytest.raises(DataError, match="no rows"):
         beside_table(MEASURED, metrics=["accuracy@3"])
-
-
-def test_latex_is_escaped_and_balanced() -> None:
-    rows = with_reductions(
-        [*PAPER, *printed("my_method & 50%", {11: (30.0, 0.1), 20: (40.0, 0.1)})]
-    )
-    table = accuracy_table(rows, reference="syncnet", caption="a_b {c} 5 % ~ ^ \\", notes=["1 & 2"])
-    text = table.to_latex()
-    assert r"my\_method \& 50\%" in text
-    assert r"a\_b \{c\} 5 \% \textasciitilde{} \textasciicircum{} \textbackslash{}" in text
-    assert r"\textbf{66.88} & $\pm$ 0.35 & (39.60)" in text
-    assert r"($-$27.67)" in text
-    assert r"1 \& 2" in text
-    for command in ("toprule", "bottomrule", r"begin{table}", r"end{table}"):
-        assert text.count("\\" + command) == 1
-    body = [line for line in text.splitlines() if line.endswith(r"\\") and "±" not in line]
-    spans = [
-        line.replace(r"\&", "").count("&")
-        + sum(int(n) - 1 for n in re.findall(r"multicolumn\{(\d+)\}", line))
-        for line in body
-    ]
-    assert set(spans) == {6}
-
-
-def pdflatex() -> str:
-    found = shutil.which("pdflatex")
-    if found is None:
-        if os.environ.get("AVBENCH_TOOLS") == "required":
-            pytest.fail("AVBENCH_TOOLS=required and there is no pdflatex")
-        pytest.skip("there is no pdflatex here")
-    return found
-
-
-def compile_table(table: Table, folder: Path, layout: Layout) -> str:
-    """Set a table in a text of its width and return TeX's log."""
-    width = layout.width * venues.POINTS_PER_INCH
-    source = "\n".join(
-        [
-            r"\documentclass{article}",
-            r"\usepackage[utf8]{inputenc}",
-            r"\usepackage{booktabs}",
-            rf"\setlength{{\textwidth}}{{{width:.1f}pt}}",
-            r"\hfuzz=1pt",
-            r"\begin{document}",
-            table.to_latex(layout),
-            r"See Table~\ref{tab:one}." if layout.label else "",
-            r"\end{document}",
-        ]
-    )
-    (folder / "table.tex").write_text(source, "utf-8")
-    done = subprocess.run(
-        [
-            pdflatex(),
-            "-no-shell-escape",
-            "-interaction=nonstopmode",
-            "-halt-on-error",
-            "table.tex",
-        ],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    log = (folder / "table.log").read_text("utf-8", errors="replace")
-    assert done.returncode == 0, log[-2000:]
-    return log
-
-
-def wide_table() -> Table:
-    """Return a table of every oddity: ten lengths, losses, long names, marks, hostile text."""
-    lengths = range(5, 15)
-    names = (
-        "a-method-with-a-rather-long-name (reference)",
-        "x_y & 50% #1 ~ ^ \\ {z} $",
-        "é\u2013—…",
-    )
-    cells = tuple(Cell(12.345 + n, 0.5, -3.21, best=n % 2 == 0, doubt=n == 5) for n in lengths)
-    rows = tuple((name, cells) for name in names)
-    return Table(
-        'Caption of 5 % & more_of it, <a> | “b” "c"',
-        tuple(lengths),
-        (Block("Accuracy (%) within ±1 frame", rows), Block("A title " * 20, rows)),
-        ("† a note", "sha256 " + "0123456789abcdef" * 2, "語 is not in the fonts"),
-    )
-
-
-def tables_of_every_kind(run: Run) -> dict[str, Table]:
-    better = replace(run, scores=with_intervals(run.scores))
-    errors = [row.metric for row in run.scores if row.metric.endswith("_error")]
-    return {
-        "repeats": run_table(run),
-        "interval": run_table(better, shown="interval"),
-        "plain": run_table(run, shown="none", windows=[20], methods=["syncnet"]),
-        "errors": run_table(run, metrics=sorted(set(errors))),
-        "beside": beside_table([*MEASURED, *REPORTED], caption="Both"),
-        "wide": wide_table(),
-    }
-
-
-@pytest.mark.parametrize("venue", ["article", "interspeech", "ieee-2"])
-@pytest.mark.parametrize("kind", ["repeats", "interval", "plain", "errors", "beside", "wide"])
-def test_latex_compiles_and_fits(run: Run, kind: str, venue: str, tmp_path: Path) -> None:
-    name, _, columns = venue.partition("-")
-    width = venues.get(name).inches(int(columns or 1))
-    layout = Layout(width, spanning=bool(columns), label="tab:one")
-    log = compile_table(tables_of_every_kind(run)[kind], tmp_path, layout)
-    overfull = [float(x) for x in re.findall(r"Overfull \\hbox \(([\d.]+)pt", log)]
-    assert max(overfull, default=0.0) < 2.0, log
-    assert "Undefined" not in log
-    assert "undefined on input" not in log.replace("`tab:one' on page 1 undefined on input", "")
-    assert "Font Warning" not in log
-    assert "Missing character" not in log
-
-
-def test_a_narrow_table_is_smaller_then_stacked_then_split(run: Run) -> None:
-    table = tables_of_every_kind(run)["repeats"]
-    sizes = {}
-    for inches in (9.0, 4.77, 3.15, 1.8):
-        text = table.to_latex(Layout(inches))
-        sizes[inches] = int(re.findall(r"fontsize\{(\d+)\}", text)[0])
-        assert text.count(r"\begin{tabular}") == (2 if inches == 1.8 else 1)
-    assert sizes[9.0] == 10
-    assert list(sizes.values()) == sorted(sizes.values(), reverse=True)
-    every = {cell.text() for b in table.blocks for _, cells in b.rows for cell in cells if cell}
-    narrow = table.to_latex(Layout(1.8))
-    assert all(f"{float(text.split()[0]):.2f}" in narrow for text in every)
 
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE))
