@@ -59,6 +59,14 @@ _METRICS = (
         "Share of questions whose answer is off by at most {} frame(s).",
     ),
     _metric(
+        "accuracy",
+        "fraction",
+        True,
+        "avbench.metrics.verification.binary_accuracy",
+        "Share of decisions that are right, such as in sync or not.",
+        "binary-accuracy/1",
+    ),
+    _metric(
         "rer@",
         "fraction",
         True,
