@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -48,6 +48,16 @@ class Bench:
             for place in starts(clip, length, search, 1)
         ]
 
+    @cached_property
+    def displaced(self) -> list[Clip]:
+        """A few windows, sound early and late in turn."""
+        return self.windows(*self.two_sided)[:_FEW]
+
+    @property
+    def shortest_asked(self) -> int:
+        """Length of the shorter windows that are asked about, in frames."""
+        return self.subject.short or self.subject.length
+
     @property
     def two_sided(self) -> tuple[int, int]:
         """An offset to ask about, well inside the search range, and its opposite."""
@@ -71,9 +81,16 @@ class Bench:
         return measure(self.subject, unrelated(self.material.clips), self.subject.length)
 
     @cached_property
+    def whole(self) -> list[Answer]:
+        """Answers about windows in sync, one of every clip."""
+        return [self.subject.ask(window) for window in self.windows()]
+
+    @cached_property
     def spoilt(self) -> dict[str, list[Answer]]:
-        """Answers about silence, stills and noise."""
-        return doubt.degenerate_answers(self.subject, self.windows())
+        """Answers about silence, stills and noise, for windows that it answers unspoilt."""
+        pairs = zip(self.windows(), self.whole, strict=True)
+        fit = [window for window, answer in pairs if answer.failure is None]
+        return doubt.degenerate_answers(self.subject, fit)
 
     @property
     def knows(self) -> bool:
@@ -101,9 +118,8 @@ class Bench:
         takes = subject.embedding is not None and getattr(subject.method, "hears_outside", False)
         if not takes:
             return Finding("outside", "not-applicable", "It does not declare hears_outside.")
-        length = subject.short or subject.length
         return offsets.outside(
-            measure(subject, self.material.clips, length, lead=subject.search),
+            measure(subject, self.material.clips, self.shortest_asked, lead=subject.search),
             self.short_sweep or self.sweep,
         )
 
@@ -120,11 +136,9 @@ class Bench:
 
     def confidence(self) -> Finding:
         """Compare the confidences in speech with those in nonsense."""
-        length = self.subject.length
-        strangers = unrelated(self.material.clips)
-        mixed = Bench(replace(self.subject, length=length), Material(strangers, ""))
+        mixed = Bench(self.subject, Material(unrelated(self.material.clips), ""))
         return doubt.confidence(
-            _confidences([self.subject.ask(window) for window in self.windows()]),
+            _confidences(self.whole),
             {kind: _confidences(said) for kind, said in self.spoilt.items()},
             _confidences([self.subject.ask(window) for window in mixed.windows()]),
         )

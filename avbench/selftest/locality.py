@@ -7,39 +7,12 @@ import numpy as np
 from avbench.asking import ROW_FRAMES
 from avbench.data import JSON, Clip, Embeddings, FloatArray, IntArray
 from avbench.selftest.material import starts
+from avbench.selftest.outcome import LOOSE, TIGHT, describe_difference, relative_difference
 from avbench.selftest.report import Finding
 from avbench.selftest.subject import Subject
 from avbench.timing import SAMPLES_PER_FRAME
 
-TIGHT, LOOSE = 1e-4, 1e-3
-"""Differences, relative to the spread of the values: rounding up to the first, leaks beyond."""
 _WINDOW = 20
-
-
-def relative_difference(one: FloatArray, other: FloatArray, scale: FloatArray) -> float:
-    """Return the largest difference of two arrays over the spread of ``scale``; inf if shaped so.
-
-    Equal infinities do not differ; NaN differs from everything but NaN.
-    """
-    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
-    if one.shape != other.shape:
-        return float("inf")
-    same = (one == other) | (np.isnan(one) & np.isnan(other))
-    if same.all():
-        return 0.0
-    finite = np.asarray(scale, np.float64)
-    finite = finite[np.isfinite(finite)]
-    spread = float(finite.std()) if finite.size else 0.0
-    with np.errstate(invalid="ignore"):
-        worst = float(np.abs(one - other)[~same].max())
-    if np.isnan(worst):
-        return float("inf")
-    return worst / spread if spread > 0 else float("inf")
-
-
-def describe_difference(difference: float) -> str:
-    """Say how equal two results are: to the bit, or up to what."""
-    return "bit by bit" if difference == 0 else f"up to {difference:.1g} of their spread"
 
 
 def locality(subject: Subject, clip: Clip) -> Finding:

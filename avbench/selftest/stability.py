@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,14 +14,20 @@ from pathlib import Path
 import numpy as np
 
 from avbench.data import JSON, Clip, FloatArray
-from avbench.selftest.locality import LOOSE, TIGHT, describe_difference, relative_difference
-from avbench.selftest.locality import rows_of as windows_of
+from avbench.selftest.locality import rows_of
+from avbench.selftest.outcome import (
+    LOOSE,
+    TIGHT,
+    attempt,
+    compute,
+    describe_difference,
+    relative_difference,
+)
 from avbench.selftest.report import Finding
-from avbench.selftest.subject import Subject, answers_of, bytes_of, explain
+from avbench.selftest.subject import Subject, answers_of, explain
 
 BATCHES = (1, 3, 7, 64)
 THREADS = 4
-CHILD_LIMIT_S = 180.0
 
 
 def inputs(subject: Subject, clip: Clip) -> Finding:
@@ -67,23 +70,31 @@ def _differs(call: str, before: Sequence[np.ndarray], after: Sequence[np.ndarray
 
 def repeats(subject: Subject, clip: Clip) -> Finding:
     """Check that the same call gives the same bytes twice."""
-    hashes = [bytes_of(subject, clip) for _ in range(3)]
+    outcomes = [compute(subject, clip) for _ in range(3)]
     answers = [subject.ask(clip) for _ in range(3)]
+    difference = max(outcomes[0].difference(other) for other in outcomes[1:])
+    steady = difference <= TIGHT and all(answer.like(answers[0]) for answer in answers)
     measured: dict[str, JSON] = {
-        "different results": len(set(hashes)),
+        "difference": difference,
         "answers": [answer.offset for answer in answers],
     }
-    if len(set(hashes)) == 1 and len({answer.key for answer in answers}) == 1:
+    if steady and not difference:
         return Finding("repeats", "pass", "The same call gives the same bytes again.", measured)
+    sentence = (
+        f"The same call gives the same only {describe_difference(difference)}: scores cannot be "
+        "made again to the last digit."
+        if steady
+        else "The same call on the same clip does not give the same result again."
+    )
     return Finding(
         "repeats",
-        "fail",
-        "The same call on the same clip does not give the same result again.",
+        "warn" if steady else "fail",
+        sentence,
         measured,
         "put networks into eval mode; draw random numbers, if any, from a generator seeded by the "
-        "clip's key (avbench.distort.rng_for)",
+        "clip's content; torch.use_deterministic_algorithms(True) where only the last bits differ",
         "dropout left on, batch normalisation in training mode, random augmentation, a cache or "
-        "state that calls change.",
+        "state that calls change, or sums in no fixed order on a GPU.",
     )
 
 
@@ -120,16 +131,23 @@ def _settings() -> dict[str, object]:
 
 def order(subject: Subject, clips: Sequence[Clip]) -> Finding:
     """Check that answers do not depend on what was asked before."""
-    forwards = [(bytes_of(subject, clip), subject.ask(clip).key) for clip in clips]
-    backwards = [(bytes_of(subject, clip), subject.ask(clip).key) for clip in reversed(clips)][::-1]
-    moved = sum(a != b for a, b in zip(forwards, backwards, strict=True))
-    measured: dict[str, JSON] = {"clips": len(clips), "changed": moved}
+    forwards = [attempt(subject, clip) for clip in clips]
+    backwards = [attempt(subject, clip) for clip in reversed(clips)][::-1]
+    differences = [a.difference(b) for a, b in zip(forwards, backwards, strict=True)]
+    worst, moved = max(differences), sum(d > TIGHT for d in differences)
+    measured: dict[str, JSON] = {"clips": len(clips), "changed": moved, "difference": worst}
     if not moved:
-        return Finding("order", "pass", "Answers do not depend on the order asked in.", measured)
+        return Finding(
+            "order",
+            "pass",
+            f"Answers do not depend on the order asked in, {describe_difference(worst)}.",
+            measured,
+        )
     return Finding(
         "order",
         "fail",
-        f"{moved} of {len(clips)} clips give other results when they are asked in reverse order.",
+        f"{moved} of {len(clips)} clips give other results when they are asked in reverse order "
+        f"({describe_difference(worst)}).",
         measured,
         "keep nothing between calls but the weights",
         "running statistics, a cache under a key that is not unique, or a recurrent layer's state.",
@@ -140,7 +158,7 @@ def batches(subject: Subject, clip: Clip, length: int) -> Finding:
     """Check that `compare` scores a window alike, alone and in company."""
     if subject.embedding is None:
         return Finding("batches", "not-applicable", "It compares no embeddings in batches.")
-    video, audio = windows_of(subject, clip, length, max(BATCHES))
+    video, audio = rows_of(subject, clip, length, max(BATCHES))
     alone = np.concatenate(
         [subject.compare(video[i : i + 1], audio[i : i + 1]) for i in range(max(BATCHES))]
     )
@@ -185,104 +203,38 @@ def _in_batches(subject: Subject, video: FloatArray, audio: FloatArray, size: in
 def threads(subject: Subject, clips: Sequence[Clip]) -> Finding:
     """Check that calls from several threads at once give what calls one by one give."""
     jobs = [clip for clip in clips for _ in range(2)]
-    alone = [_outcome(subject, clip) for clip in jobs]
+    alone = [attempt(subject, clip) for clip in jobs]
     with ThreadPoolExecutor(THREADS) as pool:
-        together = list(pool.map(lambda clip: _outcome(subject, clip), jobs))
-    wrong = [b for a, b in zip(alone, together, strict=True) if a != b]
-    measured: dict[str, JSON] = {"calls": len(jobs), "threads": THREADS, "changed": len(wrong)}
-    if not wrong:
+        together = list(pool.map(lambda clip: attempt(subject, clip), jobs))
+    differences = [a.difference(b) for a, b in zip(alone, together, strict=True)]
+    worst, moved = max(differences), sum(d > TIGHT for d in differences)
+    measured: dict[str, JSON] = {
+        "calls": len(jobs),
+        "threads": THREADS,
+        "changed": moved,
+        "difference": worst,
+    }
+    if not moved:
         return Finding(
-            "threads", "pass", f"{THREADS} threads at once give the same bytes as one.", measured
+            "threads",
+            "pass",
+            f"{THREADS} threads at once give the same as one, {describe_difference(worst)}.",
+            measured,
         )
     return Finding(
         "threads",
         "fail",
-        f"{len(wrong)} of {len(jobs)} calls from {THREADS} threads at once give other results than "
-        "one by one.",
+        f"{moved} of {len(jobs)} calls from {THREADS} threads at once give other results than one "
+        f"by one ({describe_difference(worst)}).",
         measured,
         "keep intermediate results in local variables; guard what must be shared with a lock",
         "buffers or hidden state kept on the object between two lines of a call.",
     )
 
 
-def _outcome(subject: Subject, clip: Clip) -> str:
-    try:
-        return bytes_of(subject, clip)
-    except Exception as error:
-        return explain(error)
-
-
-def process(subject: Subject, clip: Clip) -> Finding:
-    """Check that a fresh process, which loads the method itself, gives the same bytes."""
-    name, origin = "process", subject.origin
-    if not origin.importable:
-        return Finding(
-            name,
-            "not-applicable",
-            f"Another process cannot import {origin.cls.__qualname__}, which was defined in a "
-            "script or a function.",
-            remedy="put the class into a module",
-        )
-    here = _outcome(subject, clip)
-    if _outcome(replace(subject, method=origin.load()), clip) != here:
-        return Finding(
-            name,
-            "fail",
-            "Loading the method again, in this process, gives other results.",
-            {},
-            "let load give the same method each time; give selftest.run the checkpoint that the "
-            "method at hand was loaded from",
-            "weights drawn at random, or a method trained further after it was loaded.",
-        )
-    there = _ask_child(subject, clip)
-    measured: dict[str, JSON] = {"here": here[:16], "there": there[:16]}
-    if there == here:
-        return Finding(name, "pass", "A fresh process gives the same bytes.", measured)
-    return Finding(
-        name,
-        "fail",
-        "A fresh process does not give the same bytes as this one"
-        + (f": {there}" if len(there) != len(here) else "."),
-        measured,
-        "seed nothing from hash(), id() or time; set all that the method needs inside load",
-        "hash() of strings, which differs between processes, a global seed, or settings made by "
-        "another module.",
-    )
-
-
-def _ask_child(subject: Subject, clip: Clip) -> str:
-    """Return the hash of the results in a fresh process, or the last line of its complaint."""
-    origin = subject.origin
-    request = {
-        "module": origin.cls.__module__,
-        "name": origin.cls.__qualname__,
-        "checkpoint": None if origin.checkpoint is None else str(origin.checkpoint.resolve()),
-        "options": dict(origin.options),
-        "key": clip.key,
-        "path": [entry for entry in sys.path if entry],
-        "sees_truth": subject.sees_truth,
-    }
-    with tempfile.TemporaryDirectory(prefix="avbench-selftest-") as folder:
-        truth = clip.alignment.video_index if clip.alignment is not None else np.zeros(0, np.int64)
-        np.savez(Path(folder) / "clip.npz", frames=clip.frames, audio=clip.audio, truth=truth)
-        (Path(folder) / "request.json").write_text(json.dumps(request), "utf-8")
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", "avbench.selftest.child", folder],
-                capture_output=True,
-                text=True,
-                timeout=CHILD_LIMIT_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return f"no answer within {CHILD_LIMIT_S:.0f} s"
-    lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
-    return lines[-1] if lines else f"exit status {done.returncode}"
-
-
 def layout(subject: Subject, clip: Clip) -> Finding:
     """Check that arrays may be views, read-only, reversed in memory, or of double precision."""
-    here = _values(subject, clip)
+    here = compute(subject, clip)
     forms: dict[str, Callable[[], Clip]] = {
         "views with gaps": lambda: replace(
             clip, frames=_gaps(clip.frames), audio=_gaps(clip.audio)
@@ -298,11 +250,11 @@ def layout(subject: Subject, clip: Clip) -> Finding:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch warns of read-only arrays
-                found = _values(plain, make())
+                found = compute(plain, make())
         except Exception as error:
             refused[what] = explain(error)
             continue
-        other[what] = _largest_difference(here, found)
+        other[what] = here.difference(found)
     wrong = [what for what, difference in other.items() if difference > LOOSE]
     measured: dict[str, JSON] = {"difference": other, "refused": refused}
     if wrong:
@@ -326,21 +278,6 @@ def layout(subject: Subject, clip: Clip) -> Finding:
     return Finding(
         "layout", "pass", "Views, read-only arrays and double precision give the same.", measured
     )
-
-
-def _largest_difference(one: list[FloatArray], other: list[FloatArray]) -> float:
-    if len(one) != len(other):
-        return float("inf")
-    return max(relative_difference(a, b, a) for a, b in zip(one, other, strict=True))
-
-
-def _values(subject: Subject, clip: Clip) -> list[FloatArray]:
-    """Return what a method computes from a clip as arrays."""
-    if subject.embedding is not None:
-        return list(subject.embed(clip))
-    said = subject.predict(clip)
-    scores = [] if said.scores is None else [np.asarray(said.scores)]
-    return [said.alignment.video_index.astype(np.float64), *scores]
 
 
 def _gaps(values: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,8 @@ from avbench.errors import AvbenchError
 from avbench.methods import EmbeddingMethod, Method
 from avbench.similarity import pick_offset
 
+ROUNDING = 1e-4
+"""Relative differences up to which two results count as one."""
 _HERE = str(Path(__file__).parent)
 
 
@@ -50,10 +51,11 @@ class Answer(NamedTuple):
     varies: bool = False
     """Whether the alignment was not a constant offset."""
 
-    @property
-    def key(self) -> tuple[int | None, bytes]:
-        """The answer as something to compare bit by bit."""
-        return self.offset, np.float64(self.confidence).tobytes()
+    def like(self, other: Answer) -> bool:
+        """Whether another answer says the same, up to rounding."""
+        return (self.offset, self.failure is None) == (other.offset, other.failure is None) and (
+            bool(np.isclose(self.confidence, other.confidence, rtol=ROUNDING, equal_nan=True))
+        )
 
 
 @dataclass(frozen=True)
@@ -159,19 +161,3 @@ def explain(error: BaseException) -> str:
     own = [f for f in frames if "site-packages" not in f.filename and _HERE not in f.filename]
     place = f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
     return f"{type(error).__name__}: {text}{place}"
-
-
-def bytes_of(subject: Subject, clip: Clip) -> str:
-    """Hash everything that a method computes from a clip: embeddings, or its prediction."""
-    digest = hashlib.sha256()
-    if subject.embedding is not None:
-        for array in subject.embed(clip):
-            digest.update(f"{array.dtype}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-    else:
-        prediction = subject.predict(clip)
-        digest.update(prediction.alignment.video_index.tobytes())
-        digest.update(np.float64(prediction.confidence).tobytes())
-        if prediction.scores is not None:
-            digest.update(np.ascontiguousarray(prediction.scores).tobytes())
-    return digest.hexdigest()

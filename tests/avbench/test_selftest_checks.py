@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from avbench.selftest import doubt, honesty, offsets, storage
-from avbench.selftest.locality import describe_difference, relative_difference
+from avbench.selftest.outcome import describe_difference, relative_difference
 from avbench.selftest.storage import Reading
 from avbench.selftest.subject import Answer, explain
 from avbench.selftest.sweep import SURE, Sweep, read

@@ -13,8 +13,8 @@ from avbench import methods
 from avbench.cli import main
 from avbench.data import Clip
 from avbench.media import VideoWriter, encode_sound
-from avbench.selftest import stability
-from avbench.selftest.subject import bytes_of
+from avbench.selftest import process
+from avbench.selftest.outcome import attempt
 from avbench.shards import Sample, ShardWriter, finish_set
 
 
@@ -47,7 +47,7 @@ def _zoo(monkeypatch: pytest.MonkeyPatch) -> None:
     """Install the zoo's methods under names, and spare fresh processes."""
     installed = {"zoo": zoo.Sound, "swapped": zoo.SwappedSign}
     monkeypatch.setattr(methods, "load_class", installed.__getitem__)
-    monkeypatch.setattr(stability, "_ask_child", lambda subject, clip: bytes_of(subject, clip))
+    monkeypatch.setattr(process, "ask_child", attempt)
     monkeypatch.setattr(zoo.SwappedSign, "name", "swapped", raising=False)
 
 
