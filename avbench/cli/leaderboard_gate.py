@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,11 @@ _SHARDS = click.option(
     help="Shard set that was measured on; needed where its dataset.json is not in RESULTS.",
 )
 _NOTE = click.option("--note", default="", help="A sentence on why questions failed, if some did.")
+_LICENCE = click.option(
+    "--licence",
+    default="",
+    help="Of a corpus that cannot be built from a dataset.json, and where it can be had.",
+)
 
 
 @click.command("check")
@@ -49,8 +55,14 @@ _NOTE = click.option("--note", default="", help="A sentence on why questions fai
     help="Share of the questions that may always move on another platform.",
 )
 @click.option("--out", type=FOLDER, help="Keep the results of --shards here.")
+@click.option("--report", type=FILE, help="Write the findings as JSON, for programs.")
 def check(
-    results: Path | None, shards: Path | None, expected: Path, epsilon: float, out: Path | None
+    results: Path | None,
+    shards: Path | None,
+    expected: Path,
+    epsilon: float,
+    out: Path | None,
+    report: Path | None,
 ) -> None:
     r"""Hold RESULTS, or a new measurement, against what was expected; exit code 1 if it moved.
 
@@ -68,19 +80,22 @@ def check(
     from avbench.leaderboard.expected import Expected
     from avbench.leaderboard.gate import compare
     from avbench.results import read_run
+    from avbench.shards import write_json
 
-    if (results is None) == (shards is None):
-        raise UsageError("say what to check: either RESULTS or --shards DIR")
-    before = Expected.read(expected)
-    if results is not None:
+    if results is not None and shards is None:
+        before = Expected.read(expected)
         run = read_run(results)
-    else:
-        assert shards is not None
+    elif shards is not None and results is None:
+        before = Expected.read(expected)
         run = _measure(before, shards, out)
-    report = compare(before, run, epsilon)
-    for line in report.lines():
+    else:
+        raise UsageError("say what to check: either RESULTS or --shards DIR")
+    found = compare(before, run, epsilon)
+    for line in found.lines():
         click.echo(line)
-    if not report.passed:
+    if report is not None:
+        write_json(report, asdict(found) | {"passed": found.passed})
+    if not found.passed:
         raise AvbenchError(
             "the numbers are not those of the expectation; if that is meant, commit the change, "
             f"then renew it with 'avbench leaderboard update RESULTS --expected {expected}'"
@@ -135,6 +150,7 @@ def _measure(before: Expected, shards: Path, out: Path | None) -> Run:
 )
 @_SHARDS
 @_NOTE
+@_LICENCE
 @click.option("--dry-run", is_flag=True, help="Show what would change and write nothing.")
 def update(
     results: Path,
@@ -143,6 +159,7 @@ def update(
     expected: Path | None,
     shards: Path | None,
     note: str,
+    licence: str,
     dry_run: bool,
 ) -> None:
     r"""Take the numbers of RESULTS over into the committed data, showing first what changes.
@@ -162,12 +179,12 @@ def update(
     from avbench.results import read_run
 
     run, manifest = read_run(results), _manifest(results, shards)
-    _refuse(results, objections(run, manifest, note) + changed_files(results, run.block))
+    _refuse(results, objections(run, manifest, note, licence) + changed_files(results, run.block))
     if expected is not None:
         _renew(run, expected, dry_run)
         return
     folder = to / (name or run.block["dataset"])
-    new = _with(store.read(results), manifest, note)
+    new = _with(store.read(results), manifest, note=note, licence=licence)
     old = store.read(folder) if (folder / "run.json").is_file() else None
     merged = new
     if old is not None:
@@ -201,10 +218,8 @@ def _refuse(results: Path, reasons: Sequence[str]) -> None:
         raise AvbenchError(f"{results} is not admitted:{listed}")
 
 
-def _with(measured: Measured, manifest: Mapping[str, JSON] | None, note: str) -> Measured:
-    from dataclasses import replace
-
-    card = {**measured.card, **({"note": note} if note else {})}
+def _with(measured: Measured, manifest: Mapping[str, JSON] | None, **said: str) -> Measured:
+    card = {**measured.card, **{name: text for name, text in said.items() if text}}
     return replace(measured, card=card, manifest=manifest)
 
 
@@ -264,6 +279,7 @@ def diff(before: Path, after: Path, everything: bool, metrics: Sequence[str]) ->
 )
 @_SHARDS
 @_NOTE
+@_LICENCE
 @click.option(
     "--origin",
     "origins",
@@ -272,7 +288,12 @@ def diff(before: Path, after: Path, everything: bool, metrics: Sequence[str]) ->
     help="Where the checkpoint of a method comes from: data, command, seed.",
 )
 def submit(
-    results: Path, out: Path, shards: Path | None, note: str, origins: Sequence[str]
+    results: Path,
+    out: Path,
+    shards: Path | None,
+    note: str,
+    licence: str,
+    origins: Sequence[str],
 ) -> None:
     r"""Pack RESULTS for a leaderboard, checked, and say in words what is missing.
 
@@ -296,6 +317,7 @@ def submit(
         read_run(results),
         _manifest(results, shards),
         note=note,
+        licence=licence,
         origins={name: text for name, _, text in pairs},
     )
     _refuse(results, submission.missing)

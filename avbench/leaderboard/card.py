@@ -167,7 +167,9 @@ def _data(card: Mapping[str, JSON]) -> JSON:
     return card.get("clips_sha256") or card.get("shards_sha256")
 
 
-def objections(run: Run, manifest: Mapping[str, JSON] | None, note: str = "") -> list[str]:
+def objections(
+    run: Run, manifest: Mapping[str, JSON] | None, note: str = "", licence: str = ""
+) -> list[str]:
     """Say in words what keeps a run from being admitted; empty where nothing does.
 
     Parameters
@@ -178,9 +180,13 @@ def objections(run: Run, manifest: Mapping[str, JSON] | None, note: str = "") ->
         The ``dataset.json`` of the shard set it was measured on; None where it is not at hand.
     note
         A sentence on why questions failed, if some did.
+    licence
+        Of a corpus that has no such file, and where it can be had.
     """
     card = run.block
-    found = _objections_to_code(card) + _objections_to_data(card, manifest)
+    found = _objections_to_code(card)
+    if not licence.strip():
+        found += _objections_to_data(card, manifest)
     failed = {row.method for row in run.scores if row.n_failed}
     if failed and not note.strip():
         found.append(
@@ -222,7 +228,10 @@ def _objections_to_code(card: Mapping[str, JSON]) -> list[str]:
 
 def _objections_to_data(card: Mapping[str, JSON], manifest: Mapping[str, JSON] | None) -> list[str]:
     if manifest is None:
-        return ["there is no dataset.json beside the results; name the set with --shards DIR"]
+        return [
+            "there is no dataset.json beside the results, so nobody can build the set; name it "
+            "with --shards DIR, or say with --licence where the corpus can be had"
+        ]
     joined = "".join(entry["sha256"] for entry in manifest.get("shards", []))
     if hashlib.sha256(joined.encode()).hexdigest() != card.get("shards_sha256"):
         return ["the shard set is not the one that was measured on: its hash differs"]

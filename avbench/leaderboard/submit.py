@@ -38,6 +38,7 @@ def prepare(
     manifest: Mapping[str, JSON] | None,
     *,
     note: str = "",
+    licence: str = "",
     origins: Mapping[str, str] | None = None,
 ) -> Submission:
     """Collect everything a leaderboard asks for, and say what is missing.
@@ -50,16 +51,17 @@ def prepare(
         As read from it.
     manifest
         ``dataset.json`` of the shard set; None where it is not at hand.
-    note
-        A sentence on why questions failed, if some did.
+    note, licence
+        As in `avbench.leaderboard.card.objections`; both go into the card.
     origins
         Method -> where its checkpoint comes from: data, command, seed.
     """
     given = dict(origins or {})
     found = store.read(results)
-    card = {**found.card, **({"note": note} if note else {})}
+    said = {"note": note, "licence": licence}
+    card = {**found.card, **{name: text for name, text in said.items() if text}}
     facts = {name: _facts(name, said, given) for name, said in card["methods"].items()}
-    lacking = objections(run, manifest, note) + changed_files(results, run.block)
+    lacking = objections(run, manifest, note, licence) + changed_files(results, run.block)
     for name, known in facts.items():
         lacking += _objections_to(name, known)
     lacking += [

@@ -173,6 +173,20 @@ def test_failures_need_a_sentence(tmp_path: Path) -> None:
     assert card["note"] == "Clip 3 shows no face."
 
 
+def test_a_corpus_that_is_not_built_needs_a_licence(tmp_path: Path) -> None:
+    folder = results(tmp_path / "run")
+    (folder / "dataset.json").unlink()
+    common = ("leaderboard", "update", folder, "--to", tmp_path / "to")
+    done = avbench(*common)
+    assert done.exit_code == 1
+    assert "say with --licence where the corpus can be had" in done.output
+    done = avbench(*common, "--licence", "Toy licence, on request.")
+    assert done.exit_code == 0, done.output
+    card = json.loads((tmp_path / "to" / "toy" / "run.json").read_text())
+    assert card["licence"] == "Toy licence, on request."
+    assert not (tmp_path / "to" / "toy" / "dataset.json").exists()
+
+
 def test_scores_must_follow_from_predictions_and_rules_be_todays(tmp_path: Path) -> None:
     folder = results(tmp_path / "run")
     lines = (folder / "scores.jsonl").read_text().splitlines()
@@ -218,9 +232,23 @@ def test_update_renews_an_expectation(run: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "all as expected" in avbench(*common).output
     worse = results(tmp_path / "worse", pair(noise=3.0))
-    done = avbench("leaderboard", "check", worse, "--expected", path)
+    report = tmp_path / "report.json"
+    done = avbench("leaderboard", "check", worse, "--expected", path, "--report", report)
     assert done.exit_code == 1
+    found = json.loads(report.read_text())
+    assert not found["passed"]
+    assert {item["method"] for item in found["findings"]} == {"syncnet"}
     assert f"update RESULTS --expected {path}" in " ".join(done.output.split())
+
+
+def test_check_needs_one_thing_to_check(run: Path, tmp_path: Path) -> None:
+    for arguments in ([], [run, "--shards", tmp_path]):
+        done = avbench("leaderboard", "check", *arguments)
+        assert done.exit_code == 2
+        assert "either RESULTS or --shards DIR" in done.output
+    done = avbench("leaderboard", "check", tmp_path)
+    assert done.exit_code == 3
+    assert "no finished results" in done.output
 
 
 def test_differences_are_tested_on_the_same_questions(tmp_path: Path) -> None:
