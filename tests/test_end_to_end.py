@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -27,8 +29,16 @@ def avbench(*arguments: object) -> str:
     return done.output
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+def blocks(language: str, section: str = "") -> list[str]:
+    """Return the README's code, of one section where it is named."""
+    text = README if not section else README.partition(f"## {section}\n")[2].partition("\n## ")[0]
+    assert text, section
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
+
+
+def commands(section: str) -> list[str]:
+    lines = [line for block in blocks("bash", section) for line in block.splitlines()]
+    return [line for line in lines if line.startswith("avbench ")]
 
 
 @pytest.fixture(scope="module")
@@ -122,15 +132,22 @@ def test_the_python_of_the_readme_runs(tour: Path, monkeypatch: pytest.MonkeyPat
         exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
 
 
-def test_the_commands_of_the_readme_are_those_of_the_makefile() -> None:
+def test_the_commands_of_the_first_run_are_those_of_the_makefile() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    commands = [
-        line
-        for block in blocks("bash")
-        for line in block.splitlines()
-        if line.startswith("avbench ") and "demo/" in line
-    ]
-    assert len(commands) >= 5
-    for line in commands:
+    found = commands("A first run")
+    assert len(found) >= 5
+    for line in found:
         made = line.replace("demo/", "$(DEMO)/").replace(" 100 ", " $(DEMO_VIDEOS) ")
         assert made in makefile, line
+
+
+@pytest.mark.parametrize("line", commands("Results that can be compared"))
+def test_the_commands_on_results_run(
+    line: str, tour: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not (tour / "leaderboards").exists():
+        shutil.copytree(ROOT / "leaderboards", tour / "leaderboards")
+    monkeypatch.chdir(tour)
+    avbench(*shlex.split(line)[1:])
+    written = re.search(r"--out (\S+)", line)
+    assert written is None or (tour / written[1]).exists()
