@@ -73,6 +73,7 @@ class Renderer:
             "",
             protocols=own,
             others=others,
+            drawn=any(board.drawn for board in found),
             choices=_choices(rows, everywhere=True),
             entries=_index_entries(found),
             cards=list(cards.values()),

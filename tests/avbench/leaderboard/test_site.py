@@ -295,6 +295,7 @@ def test_drawn_faces_carry_a_banner_and_recordings_none(folder: Path) -> None:
     banner = 'class="banner"'
     assert banner in site["boards/kim-strict-5-v1-demo-test-drawn.html"].decode()
     assert banner in site["runs/demo.html"].decode()
+    assert banner in site["index.html"].decode()
     assert banner not in site["boards/kim-strict-5-v1-lrs2-test.html"].decode()
     assert banner not in site["runs/lrs2.html"].decode()
 
