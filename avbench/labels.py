@@ -63,7 +63,7 @@ def label(metric: str) -> Label:
     except UnknownName:
         return Label(metric.replace("_", " "), 1.0, 3, True)
     better = known.higher_is_better
-    if kind == "accuracy":
+    if kind == "accuracy" and what:
         tail = within(int(what)) if int(what) else "without tolerance"
         return Label(f"Accuracy (%) {tail}", 100.0, 2, better)
     if kind == "rer":

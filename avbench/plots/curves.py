@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from avbench.errors import DataError
-from avbench.labels import label, within
+from avbench.labels import within
 from avbench.leaderboard.rows import MEASURED, Row
 from avbench.plots import style
 from avbench.results import Score
-from avbench.tables.beside import groups_of
+from avbench.tables.beside import groups_of, metric_title
 from avbench.tables.notes import chance_level
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def reported(
             _panel(axes, group, looks, width / columns)
             axes.set_ylim(bottom, 102)
         figure.supxlabel("Window length (frames of 40 ms)")
-        figure.supylabel(label(metric).title)
+        figure.supylabel(metric_title(chosen[0]))
         handles = [Line2D([], [], label=method, **look) for method, look in looks.items()]
         style.legend_above(figure, handles, width)
     return figure

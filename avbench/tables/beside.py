@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -102,9 +103,17 @@ def title(row: Row) -> str:
     condition = f", {row.condition}" if row.condition else ""
     what = "Measured" if row.kind == MEASURED else f"Reported by {row.source}"
     what = f"Derived by {row.source}" if row.kind == "derived" else what
-    return (
-        f"{what}: {data}{faces}, {row.protocol}{version}{condition}. {label_of(row.metric).title}"
-    )
+    return f"{what}: {data}{faces}, {row.protocol}{version}{condition}. {metric_title(row)}"
+
+
+def metric_title(row: Row) -> str:
+    """Name the metric of a row with the unit that the row has; papers choose their own."""
+    text = label_of(row.metric).title
+    unit = {"percent": "%", "fraction": ""}.get(row.unit, row.unit)
+    own = re.search(r" \(([^()]*)\)", text)
+    if own is None:
+        return f"{text} ({unit})" if unit else text
+    return text.replace(own.group(), f" ({unit})" if unit else "", 1)
 
 
 def _kin(row: Row) -> tuple[str, str]:

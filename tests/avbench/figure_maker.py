@@ -52,6 +52,7 @@ def reported_rows() -> list[Row]:
                     "version": 1 if drawn else None,
                     "window": window,
                     "metric": "accuracy@0",
+                    "unit": "percent",
                     "value": value,
                     "std": 0.4,
                     "low": value - 3 if drawn else None,

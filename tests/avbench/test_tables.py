@@ -39,7 +39,7 @@ from avbench.tables import (
     to_frame,
     to_parquet,
 )
-from avbench.tables.beside import beside_table
+from avbench.tables.beside import beside_table, metric_title
 from avbench.tables.build import select
 from avbench.tasks import OffsetTask
 from baselines.oracle import Oracle
@@ -249,6 +249,28 @@ def test_reported_stands_beside_measured_and_is_never_ranked_with_it() -> None:
     assert "45.17 ± 0.32" in text.replace("  ", " ")
     with pytest.raises(DataError, match="no rows"):
         beside_table(MEASURED, metrics=["accuracy@3"])
+
+
+def test_a_reported_number_keeps_its_unit() -> None:
+    titles = [
+        metric_title(replace(REPORTED[0], metric=metric, unit=unit))
+        for metric, unit in (
+            ("accuracy@1", "percent"),
+            ("duplicated", "count"),
+            ("f1", "percent"),
+            ("mcd", "dB"),
+            ("lse_d", ""),
+            ("equal_error_rate", "fraction"),
+        )
+    ]
+    assert titles == [
+        "Accuracy (%) within ±1 frame",
+        "Duplicated (count)",
+        "F1 (%)",
+        "Mel-cepstral distortion (dB)",
+        "LSE-D",
+        "Equal error rate",
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE))
