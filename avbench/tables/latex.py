@@ -41,6 +41,8 @@ class _Fit:
 
 _SEP, _GAP = 5.0, 3.5
 """Points on either side of a column, and between the parts of a cell."""
+_TITLE = 170.0
+"""Points that the title of a block may take in a narrower table, so that its words have room."""
 _STEPS = ((10, False), (9, False), (8, False), (8, True), (7, False), (7, True))
 """Sizes of letters and whether stacked, in order of preference."""
 _WIDER = {10: 1.0, 9: 1.028, 8: 1.063, 7: 1.14}
@@ -113,7 +115,7 @@ def _tabular(table: Table, columns: range, fit: _Fit, limit: float) -> list[str]
     spec = "".join(shape.preamble() for shape in shapes)
     lines = [rf"\begin{{tabular}}{{@{{}}l{spec}@{{}}}}", r"\toprule"]
     lines.append(" & ".join([tex(table.corner.capitalize()), *heads]) + r" \\")
-    width = _width(table, columns, fit)
+    width = max(_width(table, columns, fit), min(limit, _TITLE))
     for block in table.blocks:
         # A title that is longer than the table is broken, so that it does not widen it.
         long = em(block.title) * fit.points * _WIDER[fit.points] > width

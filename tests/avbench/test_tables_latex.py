@@ -21,6 +21,7 @@ from table_maker import (
 )
 
 from avbench import venues
+from avbench.leaderboard.rows import read_measured, read_reported
 from avbench.results import Run
 from avbench.tables import (
     Block,
@@ -69,8 +70,8 @@ def pdflatex() -> str:
     return found
 
 
-def compile_table(table: Table, folder: Path, layout: Layout) -> str:
-    """Set a table in a text of its width and return TeX's log."""
+def compile_table(table: Table, folder: Path, layout: Layout, *more: Table) -> str:
+    """Set tables in a text of their width and return TeX's log."""
     width = layout.width * venues.POINTS_PER_INCH
     source = "\n".join(
         [
@@ -80,7 +81,7 @@ def compile_table(table: Table, folder: Path, layout: Layout) -> str:
             rf"\setlength{{\textwidth}}{{{width:.1f}pt}}",
             r"\hfuzz=1pt",
             r"\begin{document}",
-            table.to_latex(layout),
+            "\\clearpage\n".join(each.to_latex(layout) for each in (table, *more)),
             r"See Table~\ref{tab:one}." if layout.label else "",
             r"\end{document}",
         ]
@@ -149,6 +150,23 @@ def test_latex_compiles_and_fits(run: Run, kind: str, venue: str, tmp_path: Path
     assert "undefined on input" not in log.replace("`tab:one' on page 1 undefined on input", "")
     assert "Font Warning" not in log
     assert "Missing character" not in log
+
+
+@pytest.mark.parametrize("venue", ["article", "interspeech"])
+def test_all_that_is_reported_can_be_set(venue: str, tmp_path: Path) -> None:
+    folder = Path(__file__).resolve().parents[2] / "leaderboards"
+    rows = [*read_reported(folder), *read_measured(folder)]
+    tables = []
+    for protocol in sorted({row.protocol for row in rows if row.kind != "chance"}):
+        chosen = [row for row in rows if row.protocol == protocol]
+        metrics = sorted({r.metric for r in chosen if not r.metric.startswith("rer@")})
+        tables.append(beside_table(chosen, metrics=metrics, caption=protocol))
+    assert len(tables) > 10
+    log = compile_table(tables[0], tmp_path, Layout(venues.get(venue).column), *tables[1:])
+    overfull = [float(x) for x in re.findall(r"Overfull \\hbox \(([\d.]+)pt", log)]
+    assert max(overfull, default=0.0) < 2.0, log
+    assert "Undefined" not in log
+    assert "Font Warning" not in log
 
 
 def test_any_text_can_be_set(tmp_path: Path) -> None:
