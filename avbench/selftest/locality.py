@@ -27,7 +27,7 @@ def locality(subject: Subject, clip: Clip) -> Finding:
     largest, limit = max(worst.values()), ROW_FRAMES - 1
     measured: dict[str, JSON] = {f"difference of {what}": d for what, d in worst.items()}
     measured |= {f"{what} row t sees frames": list(span) for what, span in seen.items()}
-    spans = " and ".join(f"{what} t{a:+d} .. t{b:+d}" for what, (a, b) in seen.items())
+    spans = " and ".join(f"{what} {_span(*span, len(clip))}" for what, span in seen.items())
     within = all(first >= 0 and last <= limit for first, last in seen.values())
     if largest <= TIGHT and within:
         return Finding(
@@ -50,6 +50,11 @@ def locality(subject: Subject, clip: Clip) -> Finding:
         "mean or variance normalisation over the clip, a recurrent or attention layer over rows, "
         "padded convolutions over time, centre padding of the spectrogram.",
     )
+
+
+def _span(first: int, last: int, num_frames: int) -> str:
+    everything = last - first >= num_frames - ROW_FRAMES
+    return "all through the clip" if everything else f"t{first:+d} .. t{last:+d}"
 
 
 def slice_differences(subject: Subject, clip: Clip) -> dict[str, float]:

@@ -319,7 +319,9 @@ def outside(sweep: Sweep, within: Sweep) -> Finding:
     )
     if not usual.known:
         return Finding(
-            "outside", "not-applicable", "Its answers cannot be told from guessing, see skill."
+            "outside",
+            "not-applicable",
+            f"In windows of {within.length} frames its answers cannot be told from guessing.",
         )
     if reading.right >= usual.right - 0.1:
         return Finding("outside", "pass", sentence, measured)
@@ -372,7 +374,9 @@ def unless_known(name: str, sweep: Sweep, reading: Reading) -> Finding | None:
         return Finding(name, "not-applicable", "Its answer never changes, see skill.")
     if not reading.known:
         return Finding(
-            name, "not-applicable", "Its answers cannot be told from guessing, see skill."
+            name,
+            "not-applicable",
+            f"In windows of {sweep.length} frames its answers cannot be told from guessing.",
         )
     return None
 

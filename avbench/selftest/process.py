@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from avbench.data import JSON, Clip
+from avbench.errors import AvbenchError
 from avbench.selftest.child import CLIP, OUTCOME, REQUEST
 from avbench.selftest.outcome import TIGHT, Outcome, attempt, describe_difference
 from avbench.selftest.report import Finding
@@ -32,15 +33,30 @@ def process(subject: Subject, clip: Clip) -> Finding:
             remedy="put the class into a module",
         )
     here = attempt(subject, clip)
-    if attempt(replace(subject, method=origin.load()), clip).difference(here) > TIGHT:
+    try:
+        one, two = (replace(subject, method=origin.load()) for _ in range(2))
+    except AvbenchError as error:
+        if not origin.unknown:
+            raise
+        return Finding(name, "not-applicable", f"It cannot be loaded again: {error}")
+    first = attempt(one, clip)
+    if first.difference(attempt(two, clip)) > TIGHT or identity(one) != identity(two):
         return Finding(
             name,
             "fail",
-            "Loading the method again, in this process, gives other results.",
-            {},
-            "let load give the same method each time; give selftest.run the checkpoint that the "
-            "method at hand was loaded from",
-            "weights drawn at random, or a method trained further after it was loaded.",
+            "Two loads of the same method give other results, or another extractor id.",
+            {"extractor": [identity(one), identity(two)]},
+            "let load give the same method each time, and name its extractor after its weights",
+            "weights or a name drawn at random, or counted.",
+        )
+    if first.difference(here) > TIGHT:
+        return Finding(
+            name,
+            "not-applicable" if origin.unknown else "fail",
+            "The method at hand is not the one that load makes.",
+            {"extractor": [identity(subject), identity(one)]},
+            "save it, and give selftest.run the checkpoint",
+            "a method trained further after it was loaded, or an option that was not told.",
         )
     there = ask_child(subject, clip)
     difference = here.difference(there)
@@ -62,6 +78,11 @@ def process(subject: Subject, clip: Clip) -> Finding:
         "hash() of strings, which differs between processes, a global seed, or settings made by "
         "another module.",
     )
+
+
+def identity(subject: Subject) -> str | None:
+    """Return the id of the extractor; None where there is none."""
+    return None if subject.embedding is None else str(subject.embedding.extractor)
 
 
 def ask_child(subject: Subject, clip: Clip) -> Outcome:

@@ -36,6 +36,11 @@ class Origin:
         return cast("Method", made)
 
     @property
+    def unknown(self) -> bool:
+        """Whether the method was handed over without the file that it came from, if any."""
+        return self.name is None and self.checkpoint is None
+
+    @property
     def importable(self) -> bool:
         """Whether another process can import the class."""
         return self.cls.__module__ != "__main__" and "<locals>" not in self.cls.__qualname__

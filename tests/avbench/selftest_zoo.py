@@ -56,6 +56,8 @@ class Sound:
 
     name = "zoo"
     BIBTEX = "@misc{zoo, title = {Zoo}}"
+    gain = 1.0
+    """What training would change."""
 
     def __init__(self, search: int = 5) -> None:
         self.search = search
@@ -78,7 +80,7 @@ class Sound:
 
     def heard(self, audio: Any) -> Any:
         blocks = np.ascontiguousarray(audio, dtype=np.float32).reshape(-1, BLOCKS, BLOCK)
-        return self.fold(blocks.mean(axis=2))
+        return self.gain * self.fold(blocks.mean(axis=2))
 
     def fold(self, values: Any) -> Any:
         return values[:, :STATES] + values[:, STATES:][:, ::-1]
@@ -169,6 +171,12 @@ class NormalisesClip(Sound):
     def heard(self, audio: Any) -> Any:
         levels = super().heard(audio)
         return (levels - levels.mean(axis=0)) / (levels.std(axis=0) + 1e-3)
+
+
+class NormalisesAll(Sound):
+    def rows(self, values: Any) -> Any:
+        rows = super().rows(values)
+        return rows - 2 * rows.mean(axis=0)
 
 
 class NormalisesBatch(Sound):
@@ -544,3 +552,19 @@ class Trembles(Sound):
     def rows(self, values: Any) -> Any:
         rows = super().rows(values)
         return rows * np.float32(1 + 1e-6 * np.random.default_rng().integers(1, 5))
+
+
+class RandomName(Sound):
+    """Names its extractor anew with every load."""
+
+    def __init__(self, search: int = 5) -> None:
+        super().__init__(search)
+        self.extractor = f"zoo-{np.random.default_rng().integers(2**40)}"
+
+
+class NeedsFile(Sound):
+    """Cannot be loaded without a checkpoint."""
+
+    @classmethod
+    def load(cls, checkpoint: Any = None, *, search: int = 5) -> Any:
+        raise DataError("there is no checkpoint; give one")

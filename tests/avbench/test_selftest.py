@@ -58,7 +58,9 @@ BROKEN: dict[type, tuple[str, str]] = {
     zoo.SharesBuffer: ("threads", "threads at once give other results"),
     zoo.Counts: ("repeats", "does not give the same result again"),
     zoo.LastClip: ("order", "reverse order"),
-    zoo.UnseededLoad: ("process", "Loading the method again"),
+    zoo.UnseededLoad: ("process", "Two loads of the same method"),
+    zoo.RandomName: ("process", "another extractor id"),
+    zoo.NormalisesAll: ("locality", "sees picture all through the clip"),
     zoo.ReadsRaw: ("layout", "float64 sound"),
     zoo.AlwaysSure: ("confidence", "is 1 for everything"),
     zoo.SureOfNonsense: ("confidence", "in 0% of the pairs"),
@@ -170,6 +172,20 @@ def test_the_complaint_of_a_fresh_process_is_repeated(monkeypatch: pytest.Monkey
     report = selftest.run(zoo.Plain(), clips=CLIPS[:4])
     assert report["process"].status == "fail"
     assert "ModuleNotFoundError: No module named 'selftest_zoo'" in report["process"].sentence
+
+
+@pytest.mark.usefixtures("_no_child")
+def test_a_method_trained_in_memory_is_not_held_against_its_load() -> None:
+    method = zoo.Sound()
+    method.gain = 3.0
+    report = selftest.run(method, clips=CLIPS)
+    assert report.failed == []
+    assert report["process"].status == "not-applicable"
+    assert "save it, and give selftest.run the checkpoint" in report["process"].remedy
+    report = selftest.run(zoo.NeedsFile(), clips=CLIPS)
+    assert report.failed == []
+    for name in ("search", "process"):
+        assert "cannot be loaded again: there is no checkpoint" in report[name].sentence
 
 
 def test_a_class_that_no_process_can_import_is_not_held_against_it() -> None:
