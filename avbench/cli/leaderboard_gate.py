@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 EXPECTED = checkout_folder() / "pinned" / "expected.json"
-MEASURED = checkout_folder() / "measured"
 _SHARDS = click.option(
     "--shards",
     type=FOLDER,
@@ -140,9 +139,8 @@ def _measure(before: Expected, shards: Path, out: Path | None) -> Run:
 @click.option(
     "--to",
     type=FOLDER,
-    default=MEASURED,
-    show_default="leaderboards/measured of the checkout",
-    help="Folder of measured results.",
+    default=None,
+    help="Folder of measured results.  [default: leaderboards/measured of the checkout]",
 )
 @click.option("--name", help="Folder below --to.  [default: the data set's name]")
 @click.option(
@@ -154,7 +152,7 @@ def _measure(before: Expected, shards: Path, out: Path | None) -> Run:
 @click.option("--dry-run", is_flag=True, help="Show what would change and write nothing.")
 def update(
     results: Path,
-    to: Path,
+    to: Path | None,
     name: str | None,
     expected: Path | None,
     shards: Path | None,
@@ -183,7 +181,7 @@ def update(
     if expected is not None:
         _renew(run, expected, dry_run)
         return
-    folder = to / (name or run.block["dataset"])
+    folder = _measured_folder(to) / (name or run.block["dataset"])
     new = _with(store.read(results), manifest, note=note, licence=licence)
     old = store.read(folder) if (folder / "run.json").is_file() else None
     merged = new
@@ -199,6 +197,14 @@ def update(
     if not dry_run:
         store.write(folder, merged)
         click.echo(f"{folder} is up to date")
+
+
+def _measured_folder(to: Path | None) -> Path:
+    if to is None and not checkout_folder().is_dir():
+        raise UsageError(
+            "this avbench is not a checkout, so it has no leaderboards; say where: --to"
+        )
+    return to or checkout_folder() / "measured"
 
 
 def _manifest(results: Path, shards: Path | None) -> JSON:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from measured_maker import TASK, pair, results
 from simulated import Failing, Simulated
 
-from avbench.cli import main
+from avbench.cli import leaderboard_gate, main
 from avbench.errors import DataError
 from avbench.leaderboard import checkout_folder, store
 from avbench.leaderboard.card import objections, result_version
@@ -221,6 +221,17 @@ def test_update_shows_what_changes_first(run: Path, tmp_path: Path) -> None:
     alone = results(tmp_path / "c", [Simulated("new")], replace(TASK, seed=3), reference=None)
     done = avbench("leaderboard", "update", alone, *common)
     assert "dropped  syncnet 11 accuracy@0: it was asked under other rules" in done.output
+
+
+def test_an_installed_package_is_not_written_into(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = tmp_path / "site-packages" / "leaderboards"
+    monkeypatch.setattr(leaderboard_gate, "checkout_folder", lambda: absent)
+    done = avbench("leaderboard", "update", run)
+    assert done.exit_code == 2
+    assert "say where: --to" in done.output
+    assert not absent.exists()
 
 
 def test_update_renews_an_expectation(run: Path, tmp_path: Path) -> None:
