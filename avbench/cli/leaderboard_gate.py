@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from avbench.errors import AvbenchError, UsageError
+from avbench.errors import AvbenchError, DataError, UsageError
 from avbench.leaderboard import checkout_folder
 
 if TYPE_CHECKING:
@@ -167,10 +167,9 @@ def update(
 
     \b
     Examples:
-      avbench leaderboard update demo/results --shards demo/shards --dry-run
-      avbench leaderboard update demo/results --shards demo/shards
-      avbench leaderboard update .ci-demo/results --shards .ci-demo/shards \
-        --expected leaderboards/pinned/expected.json
+      avbench leaderboard update demo/results --dry-run
+      avbench leaderboard update demo/results
+      avbench leaderboard update .ci-demo/results --expected leaderboards/pinned/expected.json
     """
     from avbench.leaderboard import changes, store
     from avbench.leaderboard.card import changed_files, objections
@@ -215,7 +214,12 @@ def _manifest(results: Path, shards: Path | None) -> JSON:
     if shards is not None:
         return open_set(shards).manifest
     beside = results / MANIFEST
-    return json.loads(beside.read_text("utf-8")) if beside.is_file() else None
+    try:
+        return json.loads(beside.read_text("utf-8")) if beside.is_file() else None
+    except ValueError as error:
+        raise DataError(
+            f"{beside} is not valid JSON ({error}); name the set with --shards DIR"
+        ) from None
 
 
 def _refuse(results: Path, reasons: Sequence[str]) -> None:
@@ -308,8 +312,8 @@ def submit(
 
     \b
     Examples:
-      avbench leaderboard submit results --shards my/shards --out submission.zip
-      avbench leaderboard submit results --shards my/shards --out submission.zip \
+      avbench leaderboard submit results --out submission.zip
+      avbench leaderboard submit results --out submission.zip \
         --origin 'syncnet=LRS2 train split, avbench train --method syncnet, seed 0'
     """
     from avbench.leaderboard.submit import pack, prepare

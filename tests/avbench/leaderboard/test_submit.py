@@ -103,6 +103,14 @@ def test_all_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "pack").exists()
 
 
+def test_a_damaged_manifest_is_named(tmp_path: Path) -> None:
+    run = mine(tmp_path / "run")
+    (run / "dataset.json").write_text("{")
+    done = submit(run, "--out", tmp_path / "pack")
+    assert done.exit_code == 3
+    assert "dataset.json is not valid JSON" in done.output
+
+
 def test_a_checkpoint_of_ones_own_needs_its_origin(tmp_path: Path) -> None:
     run = with_checkpoint(tmp_path / "run")
     done = submit(run, "--out", tmp_path / "pack")
