@@ -32,7 +32,7 @@ class Interval:
     """Where a mean may lie, at 95 %."""
 
     low: float | None
-    """None where one cluster alone was seen, or too few resamples have a value."""
+    """None where one cluster alone was seen, or resamples have too few values or but one."""
     high: float | None
     method: str | None
     """``wilson`` or ``cluster-bootstrap``; None where there is none."""
@@ -190,7 +190,8 @@ def percentiles(means: FloatArray, clusters: int) -> tuple[float | None, float |
     """Return the 95 % interval of one column of resampled means.
 
     The percentiles are Hesterberg's, widened as Student's t is for few clusters. None where more
-    than one resample in 40 has no value, because a bound may lie among those.
+    than one resample in 40 has no value, because a bound may lie among those, and where all have
+    the same, because that says nothing about other recordings.
     """
     known = means[~np.isnan(means)]
     if clusters < 2 or len(known) < (1 - ALPHA / 2) * len(means):
@@ -198,7 +199,7 @@ def percentiles(means: FloatArray, clusters: int) -> tuple[float | None, float |
     wide = np.sqrt(clusters / (clusters - 1)) * stats.t.ppf(1 - ALPHA / 2, clusters - 1)
     tail = float(stats.norm.cdf(-wide))
     low, high = np.quantile(known, [tail, 1 - tail])
-    return float(low), float(high)
+    return (float(low), float(high)) if low < high else (None, None)
 
 
 def caution(clusters: int) -> str:

@@ -9,6 +9,7 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 import pytest
+from answers import answers
 from simulated import Simulated, clip
 
 from avbench.benchmark import Outcome, evaluate
@@ -158,6 +159,20 @@ def test_no_path_of_this_machine_is_written(
     ]
     assert str(tmp_path) not in (tmp_path / "run" / "run.json").read_text("utf-8")
     assert again.block["note"] == ["read a.tar", "OSError: cannot read clip.mp4"]
+
+
+def test_methods_are_compared_by_the_reduction_of_their_scores(tmp_path: Path) -> None:
+    task = OffsetTask(lengths=(11,), repeats=1, search=15, family="pm-window")
+    table = answers({"a": 0.5, "b": 0.6}, lengths=(11,), windows=6, repeats=1)
+    table = table[(table["window"] == 0) | table["key"].str.endswith("-00")]
+    rows = score(table, task)
+    write_run(tmp_path, table, rows, {"task": task.describe(), "methods": {}})
+    again = read_run(tmp_path).comparisons
+    assert again is not None
+    cell = again["cells"][0]
+    values = {row.method: row.value for row in rows if row.metric == cell["metric"]}
+    assert {row["method"]: row["value"] for row in cell["methods"]} == pytest.approx(values)
+    assert cell != compare(table)["cells"][0]
 
 
 def test_a_folder_of_the_first_version_can_still_be_read(tmp_path: Path) -> None:

@@ -106,6 +106,15 @@ def test_questions_without_an_answer_are_wrong_in_every_share() -> None:
     assert found["mean_absolute_error"].low is None
 
 
+def test_no_error_at_all_is_no_certainty() -> None:
+    found = rows_of(answers({"a": 1.0, "base": 0.5}), reference="base")
+    assert found["accuracy@0"].interval == "wilson"
+    assert (found["accuracy@0"].low, found["accuracy@0"].high) == pytest.approx(wilson(20, 20))
+    for metric, value in (("mean_absolute_error", 0), ("rer@0", 1)):
+        row = found[metric]
+        assert (row.value, row.low, row.high, row.interval) == (value, None, None, None)
+
+
 def test_few_recordings_are_said_to_be_few() -> None:
     row = rows_of(answers({"a": 0.7}, recordings=4))["accuracy@0"]
     assert row.clusters == 4

@@ -189,6 +189,14 @@ def test_questions_must_be_the_same() -> None:
         paired_difference([1, np.nan], [1, 0], [1, 2], rng=rng())
 
 
+def test_no_number_of_flips_proves_anything_for_sure() -> None:
+    names = np.repeat(np.arange(40), 3)
+    found = paired_difference(np.ones(120), np.zeros(120), names, rng=rng(), resamples=999)
+    assert found.p == 1 / 1000
+    # Every recording says the same: there is nothing to draw an interval from.
+    assert (found.value, found.low, found.high) == (1, None, None)
+
+
 def test_one_recording_tells_nothing_about_others() -> None:
     found = paired_difference([1, 1, 1, 0], [0, 0, 1, 0], ["x"] * 4, rng=rng())
     assert found.value == 0.5
@@ -218,6 +226,8 @@ def test_unpaired_is_welch_over_recordings() -> None:
     assert found.p == pytest.approx(theirs.pvalue)
     assert (found.low, found.high) == pytest.approx((bounds.low, bounds.high))
     assert (found.test, found.clusters) == ("welch", 30)
+    assert found.standard_error is not None
+    assert found.minimum_detectable == minimum_detectable(found.standard_error, 30 + 45 - 2)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +268,10 @@ def test_what_can_be_detected_shrinks_with_the_root_of_the_recordings() -> None:
     assert minimum_detectable(0.1, 0) is None
 
 
-@given(p=st.lists(st.floats(0, 1), min_size=1, max_size=12))
+THOUSANDTHS = st.integers(0, 1000).map(lambda n: n**2 / 1e6)  # many of them small
+
+
+@given(p=st.lists(THOUSANDTHS, min_size=1, max_size=12))
 def test_holm_is_stepping_down(p: list[float]) -> None:
     adjusted = holm(p)
     assert np.all(adjusted >= p)
@@ -271,11 +284,15 @@ def test_holm_is_stepping_down(p: list[float]) -> None:
     assert {i for i, value in enumerate(adjusted) if value < ALPHA} == rejected
 
 
-@given(p=st.lists(st.floats(0, 1), min_size=2, max_size=8), seed=st.integers(0, 9))
+@given(p=st.lists(THOUSANDTHS, min_size=2, max_size=8), seed=st.integers(0, 9))
 def test_holm_does_not_mind_the_order(p: list[float], seed: int) -> None:
     order = rng(seed).permutation(len(p))
     np.testing.assert_allclose(holm(np.array(p)[order]), holm(p)[order])
     assert holm(p[:1])[0] == p[0]
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 def test_methods_that_cannot_be_told_apart_share_a_rank() -> None:
