@@ -42,8 +42,8 @@ def names(subject: Subject) -> Finding:
             "warn",
             "BIBTEX is empty, so that nobody who uses it can cite it.",
             measured,
-            "set BIBTEX to the entry of the paper",
-            "a part left out.",
+            "set BIBTEX to the entry of the paper; nothing, where there is none",
+            "a method without a paper, or a part left out.",
         )
     return Finding("names", "pass", "name, BIBTEX and load are as they should be.", measured)
 

@@ -146,7 +146,7 @@ def run(
             )
         found = _findings(bench)
         findings = list(track(found, f"testing {name}", len(SUITE), "check") if progress else found)
-    findings.append(_warnings([_noted(note) for note in noted]))
+    findings.append(_warnings(noted))
     about: dict[str, JSON] = {
         "class": f"{origin.cls.__module__}.{origin.cls.__qualname__}",
         "checkpoint": None if checkpoint is None else checkpoint.name,
@@ -223,22 +223,23 @@ def _guarded(check: Check, bench: Bench) -> Finding:
         )
 
 
-def _noted(note: warnings.WarningMessage) -> str:
-    text = " ".join(str(note.message).split())[:200]
-    return f"{note.category.__name__}: {text} ({Path(note.filename).name}:{note.lineno})"
-
-
-def _warnings(messages: list[str]) -> Finding:
-    distinct = list(dict.fromkeys(messages))
-    measured: dict[str, JSON] = {"warnings": distinct}
-    if not distinct:
-        return Finding("warnings", "pass", "No code that ran meanwhile gave a warning.", measured)
+def _warnings(noted: Iterable[warnings.WarningMessage]) -> Finding:
+    """Report the warnings that were given; those of installed packages are only listed."""
+    own: dict[str, None] = {}
+    foreign: dict[str, None] = {}
+    for note in noted:
+        text = " ".join(str(note.message).split())[:200]
+        line = f"{note.category.__name__}: {text} ({Path(note.filename).name}:{note.lineno})"
+        (foreign if "site-packages" in note.filename else own)[line] = None
+    measured: dict[str, JSON] = {"own": list(own), "of installed packages": list(foreign)}
+    if not own:
+        return Finding("warnings", "pass", "No code of its own gave a warning.", measured)
+    more = f" and {len(own) - 1} more" if len(own) > 1 else ""
     return Finding(
         "warnings",
         "warn",
-        f"Code that ran meanwhile gave {len(distinct)} different "
-        f"warning{'s' * (len(distinct) > 1)}, the first was {distinct[0]}.",
+        f"Code that ran meanwhile warned: {next(iter(own))}{more}.",
         measured,
         "read them; silence those that are meant, where they arise",
-        "a library that will change, or a number that is no longer one.",
+        "arithmetic with NaN or infinity, or a function that will change.",
     )

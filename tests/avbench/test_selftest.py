@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import selftest_broken as broken
 import selftest_zoo as zoo
 
 from avbench import selftest
@@ -30,50 +31,53 @@ def _no_child(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # What must fail, then words of the report that name what is wrong with it.
 BROKEN: dict[type, tuple[str, str]] = {
-    zoo.SwappedSign: ("sign", "sign is swapped"),
-    zoo.NegatedAnswer: ("sign", "sign is swapped"),
-    zoo.OneHigh: ("bias", r"biased by \+1 \(1 frame too high"),
-    zoo.TwoLow: ("bias", r"biased by -2 \(2 frames too low"),
-    zoo.HalfFrame: ("one-sided", "one frame too low"),
-    zoo.Reluctant: ("shift", r"moves the answer by k in 40%"),
-    zoo.SeesNext: ("locality", r"row t sees picture t\+0 .. t\+5 and sound t\+0 .. t\+5"),
-    zoo.NormalisesClip: ("locality", r"differ from the slice .* \(sound"),
-    zoo.NormalisesBatch: ("batches", "depend on the windows compared with it"),
-    zoo.GuessesAlike: ("skill", "cannot be told from guessing"),
-    zoo.OneStream: ("skill", "cannot be told from guessing"),
-    zoo.WritesSound: ("inputs", "the sound given to predict"),
-    zoo.WritesRows: ("inputs", "the sound given to compare"),
-    zoo.ReadsAlignment: ("truth", "depends on the truth"),
-    zoo.ReadsMeta: ("truth", "depends on the truth"),
+    broken.SwappedSign: ("sign", "sign is swapped"),
+    broken.NegatedAnswer: ("sign", "sign is swapped"),
+    broken.OneHigh: ("bias", r"biased by \+1 \(1 frame too high"),
+    broken.TwoLow: ("bias", r"biased by -2 \(2 frames too low"),
+    broken.HalfFrame: ("one-sided", "one frame too low"),
+    broken.Reluctant: ("shift", r"moves the answer by k in 40%"),
+    broken.SeesNext: ("locality", r"row t sees picture t\+0 .. t\+5 and sound t\+0 .. t\+5"),
+    broken.NormalisesClip: ("locality", r"differ from the slice .* \(sound"),
+    broken.NormalisesBatch: ("batches", "depend on the windows compared with it"),
+    broken.GuessesAlike: ("skill", "cannot be told from guessing"),
+    broken.OneStream: ("skill", "cannot be told from guessing"),
+    broken.WritesSound: ("inputs", "the sound given to predict"),
+    broken.WritesRows: ("inputs", "the sound given to compare"),
+    broken.ReadsAlignment: ("truth", "depends on the truth"),
+    broken.ReadsMeta: ("truth", "depends on the truth"),
     zoo.NeedsTruth: ("truth", "gives none without"),
-    zoo.KnowsNames: ("key", "name of the clip"),
-    zoo.FollowsMemory: ("unrelated", "picture and sound do not belong together"),
-    zoo.NotANumber: ("embed", "hold .* NaN or inf"),
-    zoo.PadsRows: ("embed", r"have shape \(58, 40\), expected \(57, D\)"),
-    zoo.LacksColumn: ("compare", r"shape \(3, 10\), expected \(3, 11\)"),
-    zoo.PredictsElsewise: ("compare", "predict answers 1, embed and compare 0"),
-    zoo.WrongKey: ("predict", "has key 'clip'"),
-    zoo.WrongLength: ("predict", "aligns 5 audio frames"),
-    zoo.ReturnsNumber: ("predict", "returned int"),
+    broken.KnowsNames: ("key", "name of the clip"),
+    broken.FollowsMemory: ("unrelated", "picture and sound do not belong together"),
+    broken.NotANumber: ("embed", "hold .* NaN or inf"),
+    broken.PadsRows: ("embed", r"have shape \(58, 40\), expected \(57, D\)"),
+    broken.LacksColumn: ("compare", r"shape \(3, 10\), expected \(3, 11\)"),
+    broken.PredictsElsewise: ("compare", "predict answers 1, embed and compare 0"),
+    broken.WrongKey: ("predict", "has key 'clip'"),
+    broken.WrongLength: ("predict", "aligns 5 audio frames"),
+    broken.ReturnsNumber: ("predict", "returned int"),
     zoo.SharesBuffer: ("threads", "threads at once give other results"),
-    zoo.Counts: ("repeats", "does not give the same result again"),
-    zoo.LastClip: ("order", "reverse order"),
-    zoo.UnseededLoad: ("process", "Two loads of the same method"),
-    zoo.RandomName: ("process", "another extractor id"),
-    zoo.NormalisesAll: ("locality", "sees picture all through the clip"),
-    zoo.ReadsRaw: ("layout", "float64 sound"),
-    zoo.AlwaysSure: ("confidence", "is 1 for everything"),
-    zoo.SureOfNonsense: ("confidence", "in 0% of the pairs"),
-    zoo.Collapsed: ("skill", r"answers \+0 to everything, although its confidence varies"),
-    zoo.DiesOfSilence: ("survives", "silence: ZeroDivisionError: division by the loudness"),
-    zoo.DislikesOne: ("failures", r"99 of 792 .* RuntimeError: no face found \(selftest_zoo.py:"),
-    zoo.FixedSearch: ("search", "With search=3 it must score 7 offsets; it gives 11"),
-    zoo.NoSearch: ("names", "load takes no search"),
-    zoo.Misquoted: ("names", "braces do not match"),
-    zoo.HearsAskew: ("outside", "With 5 rows of sound on either side, 4% of windows"),
-    zoo.FeignsBlindness: ("blind", "4 of 4 answers change without picture and sound"),
-    zoo.DropsFirst: ("decoder", r"own decode: .*t\+1"),
-    zoo.ClaimsAnySync: ("click-and-flash", "declares any_sync"),
+    broken.Counts: ("repeats", "does not give the same result again"),
+    broken.LastClip: ("order", "reverse order"),
+    broken.UnseededLoad: ("process", "Two loads of the same method"),
+    broken.RandomName: ("process", "another extractor id"),
+    broken.NormalisesAll: ("locality", "sees picture all through the clip"),
+    broken.ReadsRaw: ("layout", "float64 sound"),
+    broken.AlwaysSure: ("confidence", "is 1 for everything"),
+    broken.SureOfNonsense: ("confidence", "in 0% of the pairs"),
+    broken.Collapsed: ("skill", r"answers \+0 to everything, although its confidence varies"),
+    broken.DiesOfSilence: ("survives", "silence: ZeroDivisionError: division by the loudness"),
+    broken.DislikesOne: (
+        "failures",
+        r"99 of 792 .*: no face found \(selftest_broken.py:",
+    ),
+    broken.FixedSearch: ("search", "With search=3 it must score 7 offsets; it gives 11"),
+    broken.NoSearch: ("names", "load takes no search"),
+    broken.Misquoted: ("names", "braces do not match"),
+    broken.HearsAskew: ("outside", "With 5 rows of sound on either side, 4% of windows"),
+    broken.FeignsBlindness: ("blind", "4 of 4 answers change without picture and sound"),
+    broken.DropsFirst: ("decoder", r"own decode: .*t\+1"),
+    broken.ClaimsAnySync: ("click-and-flash", "declares any_sync"),
 }
 # What must be warned of, with nothing failing, then words of the report.
 DOUBTFUL: dict[type, tuple[str, str]] = {
@@ -124,7 +128,7 @@ def test_a_sound_method_passes_without_a_warning(cls: type) -> None:
 
 @pytest.mark.usefixtures("_no_child")
 def test_unseeded_guesses_are_found_to_be_random_and_useless() -> None:
-    report = selftest.run(zoo.Guesses(), clips=CLIPS)
+    report = selftest.run(broken.Guesses(), clips=CLIPS)
     assert report.failed == ["repeats", "skill"], report.to_text()
     # What randomness alone would break is not held against it as well.
     for name in ("order", "key", "layout", "threads", "process", "stored"):
@@ -136,7 +140,7 @@ def test_unseeded_guesses_are_found_to_be_random_and_useless() -> None:
 def test_clips_with_an_offset_of_their_own_are_as_good() -> None:
     displaced = [zoo.clip(number, 100, offset=number - 3) for number in range(8)]
     assert selftest.run(zoo.Sound(), clips=displaced).failed == []
-    assert selftest.run(zoo.OneHigh(), clips=displaced).failed == ["bias"]
+    assert selftest.run(broken.OneHigh(), clips=displaced).failed == ["bias"]
 
 
 @pytest.mark.usefixtures("_no_child")
@@ -162,7 +166,7 @@ def test_a_fresh_process_loads_the_method_and_agrees() -> None:
 
 
 def test_a_fresh_process_that_disagrees_is_noticed() -> None:
-    report = selftest.run(zoo.ProcessSeed(), clips=CLIPS)
+    report = selftest.run(broken.ProcessSeed(), clips=CLIPS)
     assert report.failed == ["process"], report.to_text()
     assert "A fresh process does not give the same as this one: up to" in report["process"].sentence
 
@@ -228,7 +232,7 @@ def test_without_espeak_only_what_needs_speech_is_left_out(
 ) -> None:
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     monkeypatch.setattr(material, "drawn_heads", partial(material.drawn_heads, count=3))
-    report = selftest.run(zoo.SeesNext())
+    report = selftest.run(broken.SeesNext())
     assert report.failed == ["locality"], report.to_text()
     assert "no espeak-ng" in str(report.about["material"])
     for name in ("sign", "skill", "confidence", "stored"):
@@ -238,7 +242,7 @@ def test_without_espeak_only_what_needs_speech_is_left_out(
 
 @pytest.mark.usefixtures("_no_child")
 def test_the_report_says_it_in_words_and_in_json(tmp_path: Path) -> None:
-    report = selftest.run(zoo.SwappedSign(), clips=CLIPS)
+    report = selftest.run(broken.SwappedSign(), clips=CLIPS)
     text = report.to_text()
     assert max(map(len, text.splitlines())) <= 100
     assert text.startswith("Self-test of zoo on 8 given clips")
@@ -288,10 +292,10 @@ def test_a_method_that_raises_in_a_check_is_a_finding_with_its_place() -> None:
 
 @pytest.mark.usefixtures("_no_child")
 def test_a_fault_of_the_suite_is_not_blamed_on_the_method(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> Finding:
+    def faulty(*_: object) -> Finding:
         raise LookupError("a bug in a check")
 
-    monkeypatch.setattr(stability, "order", broken)
+    monkeypatch.setattr(stability, "order", faulty)
     with pytest.raises(LookupError, match="a bug in a check"):
         selftest.run(zoo.Sound(), clips=CLIPS)
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import selftest_broken as broken
 import selftest_zoo as zoo
 from click.testing import CliRunner, Result
 
@@ -45,10 +46,10 @@ def call(*arguments: object) -> Result:
 @pytest.fixture
 def _zoo(monkeypatch: pytest.MonkeyPatch) -> None:
     """Install the zoo's methods under names, and spare fresh processes."""
-    installed = {"zoo": zoo.Sound, "swapped": zoo.SwappedSign}
+    installed = {"zoo": zoo.Sound, "swapped": broken.SwappedSign}
     monkeypatch.setattr(methods, "load_class", installed.__getitem__)
     monkeypatch.setattr(process, "ask_child", attempt)
-    monkeypatch.setattr(zoo.SwappedSign, "name", "swapped", raising=False)
+    monkeypatch.setattr(broken.SwappedSign, "name", "swapped", raising=False)
 
 
 @pytest.mark.usefixtures("_zoo")
