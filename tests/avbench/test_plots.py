@@ -203,6 +203,9 @@ def test_differences_against_one_method() -> None:
     points = [line for line in axes.lines if line.get_marker() in plots.MARKERS]
     found = sorted(float(line.get_xdata()[0]) for line in points)
     assert found == pytest.approx([-12.0, -3.0])
+    (turned,) = plots.differences(comparisons(), against="a", methods=["b"], windows=[20]).axes
+    interval = next(line.get_xdata() for line in turned.lines if len(line.get_ydata()) == 2)
+    assert list(interval) == pytest.approx([3.0, 8.0])  # of a - b: -8 to -3
     with pytest.raises(DataError, match="no paired differences"):
         plots.differences(comparisons(), metric="accuracy@9")
 

@@ -165,7 +165,12 @@ def test_the_notes_name_the_interval_and_the_ranks(run: Run) -> None:
     ranks = [{"method": name, "rank": 1, "value": 0.5} for name in ("syncnet", "diag-avg")]
     pairs = [
         {"a": "syncnet", "b": name, "minimum_detectable": size}
-        for name, size in (("diag-avg", 0.031), ("absent", 0.5), ("oracle", None))
+        for name, size in (
+            ("diag-avg", 0.031),
+            ("oracle", 0.02),
+            ("absent", 0.5),
+            ("syncnet", None),
+        )
     ]
     cells = [{"metric": "accuracy@0", "window": 11, "methods": ranks, "pairs": pairs}]
     better = replace(run, scores=with_intervals(run.scores), comparisons={"cells": cells})
@@ -243,6 +248,14 @@ def test_reported_stands_beside_measured_and_is_never_ranked_with_it() -> None:
     assert "chance" not in text
     assert not any(c and c.best for b in table.blocks for _, cells in b.rows for c in cells)
     assert "never to be compared" in text
+    other = beside_table([*REPORTED, replace(REPORTED[0], source="A re-run")])
+    assert [block.title.partition(":")[0] for block in other.blocks] == [
+        "Reported by A re-run",
+        "Reported by Kim et al. (2021)",
+    ]
+    wrong = beside_table([replace(REPORTED[0], suspect="more than all")])
+    assert "45.17† ± 0.32" in wrong.to_text()
+    assert "† syncnet, 11 frames: more than all" in wrong.notes
     sure = [replace(r, low=40.0, high=50.0, interval="wilson") for r in MEASURED]
     text = beside_table([*sure, *REPORTED], shown="interval").to_text()
     assert "45.77 [40.00, 50.00]" in text
