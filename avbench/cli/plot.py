@@ -57,7 +57,7 @@ def command() -> None:
 command.add_command(similarity)
 
 
-@command.command("accuracy")
+@command.command("accuracy", short_help="Accuracy against window length.")
 @RESULTS
 @METHODS
 @click.option(
@@ -93,7 +93,7 @@ def accuracy(results: Path, names: Sequence[str], spread: str, **out: Any) -> No
     )
 
 
-@command.command("confusion")
+@command.command("confusion", short_help="Which offsets are taken for which.")
 @RESULTS
 @METHODS
 @LENGTH
@@ -114,7 +114,7 @@ def confusion(results: Path, names: Sequence[str], length: int | None, **out: An
     write(plots.confusion, out, run.predictions, methods=methods, length=_length(run, length))
 
 
-@command.command("risk-coverage")
+@command.command("risk-coverage", short_help="Wrong ones among the surest answers.")
 @RESULTS
 @METHODS
 @LENGTH
@@ -141,7 +141,7 @@ def risk_coverage(
     write(plots.risk_coverage, out, run.predictions, **options)
 
 
-@command.command("confidence")
+@command.command("confidence", short_help="How sure right and wrong answers were.")
 @RESULTS
 @METHODS
 @LENGTH
@@ -168,7 +168,7 @@ def confidence(
     write(plots.confidence, out, run.predictions, **options)
 
 
-@command.command("errors")
+@command.command("errors", short_help="Residual offsets and what viewers notice.")
 @RESULTS
 @METHODS
 @LENGTH
@@ -190,7 +190,7 @@ def errors(results: Path, names: Sequence[str], length: int | None, **out: Any) 
     write(plots.errors, out, run.predictions, methods=methods, length=_length(run, length))
 
 
-@command.command("differences")
+@command.command("differences", short_help="Paired differences between methods.")
 @RESULTS
 @METHODS
 @click.option("--metric", default="accuracy@0", show_default=True)
@@ -240,7 +240,7 @@ def differences(
     )
 
 
-@command.command("reported")
+@command.command("reported", short_help="What papers report beside what was measured.")
 @click.argument("leaderboards", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--protocol", default="kim-strict-5", show_default=True, help="Rules that the rows follow."
@@ -274,7 +274,7 @@ def reported(
     write(plots.reported, out, chosen, metric=metric, methods=list(names) or None)
 
 
-@command.command("drift")
+@command.command("drift", short_help="How drop and duplicate laws drift.")
 @click.option(
     "--law",
     "laws",

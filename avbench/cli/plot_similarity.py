@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from avbench.data import JSON, Clip, FloatArray
 
 
-@click.command("similarity")
+@click.command("similarity", short_help="One clip as a method sees it.")
 @click.option(
     "--shards",
     type=click.Path(file_okay=False, path_type=Path),

@@ -279,6 +279,13 @@ def test_figure_of_a_clip(shards: Path, tmp_path: Path) -> None:
         assert done.exit_code == 0, done.output
         assert figure.read_bytes().startswith(b"<?xml")
         figure.unlink()
+    numbers = tmp_path / "made" / "numbers.json"
+    done = avbench(*common, "--offset", "2", "--out", figure, "--save-matrix", numbers)
+    assert done.exit_code == 0, done.output
+    drawn = json.loads(numbers.read_text("utf-8"))
+    assert (drawn["offset"], drawn["search"]) == (2, 5)
+    assert np.shape(drawn["matrix"]) == (16, 16)
+    assert np.abs(drawn["matrix"]).max() <= 1
 
 
 @pytest.mark.parametrize(
