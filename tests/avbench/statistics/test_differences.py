@@ -197,6 +197,13 @@ def test_no_number_of_flips_proves_anything_for_sure() -> None:
     assert (found.value, found.low, found.high) == (1, None, None)
 
 
+def test_differences_that_cancel_are_no_difference() -> None:
+    names = np.repeat(np.arange(40), 2)
+    a = (names % 2).astype(float)  # right wherever the other is wrong, and as often
+    found = paired_difference(a, 1 - a, names, rng=rng())
+    assert (found.value, found.p) == (0, 1)
+
+
 def test_one_recording_tells_nothing_about_others() -> None:
     found = paired_difference([1, 1, 1, 0], [0, 0, 1, 0], ["x"] * 4, rng=rng())
     assert found.value == 0.5
