@@ -70,5 +70,6 @@ def write(draw: Callable[..., Figure], out: dict[str, Any], *given: Any, **optio
         raise UsageError("--columns needs --venue: a screen has no columns")
     if out["venue"]:
         options["width"] = venues.get(out["venue"]).inches(out["columns"] or 1)
-    plots.save(draw(*given, **options), out["out"], out["form"])
+    dpi = plots.PRINT_DPI if out["venue"] else plots.DPI
+    plots.save(draw(*given, **options), out["out"], out["form"], dpi=dpi)
     click.echo(f"{out['out']}")

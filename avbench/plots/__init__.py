@@ -12,13 +12,15 @@ from avbench.plots.curves import accuracy, reported
 from avbench.plots.differences import differences
 from avbench.plots.drift import LAWS, drawn_offsets, drift
 from avbench.plots.matrices import confusion, similarity
-from avbench.plots.style import FORMATS, MARKERS, PALETTE, save
+from avbench.plots.style import DPI, FORMATS, MARKERS, PALETTE, PRINT_DPI, save
 
 __all__ = [
+    "DPI",
     "FORMATS",
     "LAWS",
     "MARKERS",
     "PALETTE",
+    "PRINT_DPI",
     "accuracy",
     "confidence",
     "confusion",

@@ -14,6 +14,7 @@ from simulated import Simulated, clip
 from avbench import venues
 from avbench.benchmark import evaluate
 from avbench.cli import main
+from avbench.plots import PRINT_DPI
 from avbench.results import identify, read_run, write_run
 from avbench.tasks import OffsetTask
 from baselines.constant import Constant
@@ -146,7 +147,7 @@ def test_figures_are_as_wide_as_the_venue_prints_them(
     done = avbench("plot", kind, results, *options, "--out", out, "--venue", "icassp")
     assert done.exit_code == 0, done.output
     assert done.output == f"{out}\n"
-    assert png_width(out) == pytest.approx(200 * venues.get("icassp").column, abs=1)
+    assert png_width(out) == pytest.approx(PRINT_DPI * venues.get("icassp").column, abs=1)
 
 
 def test_reported_figures_come_from_a_leaderboards_folder(tmp_path: Path) -> None:
