@@ -221,7 +221,7 @@ def cluster(info: Mapping[str, JSON], key: str) -> str:
 
     Its speaker where that is known, else the video it was cut from, else its own key.
     """
-    video = (info.get("facetrack") or {}).get("video_id")
+    video = info.get("video_id") or (info.get("facetrack") or {}).get("video_id")
     return str(info.get("speaker") or video or key)
 
 

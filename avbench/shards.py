@@ -17,7 +17,7 @@ import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
@@ -235,23 +235,36 @@ class ShardSet:
         """Return one row per key: split, shard, length, truth and decisions."""
         import pandas as pd
 
-        tables = [
-            pd.read_parquet(self.directory / Path(info.name).with_suffix(".parquet"))
-            for info in self._chosen(split)
-        ]
+        tables = [self._index_of(info) for info in self._chosen(split)]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+    def _index_of(self, info: ShardInfo) -> pd.DataFrame:
+        import pandas as pd
+
+        return pd.read_parquet(self.directory / Path(info.name).with_suffix(".parquet"))
 
     def samples(self, split: str | None = None) -> Iterator[Sample]:
         """Yield the stored samples in shard order, still encoded."""
         for info in self._chosen(split):
-            yield from _read_tar(self.directory / info.name)
+            path = self.directory / info.name
+            for key, members in _read_tar(path):
+                yield _sample_of(path, key, members)
 
     def items(self, split: str | None = None, limit: int | None = None) -> Iterator[Item]:
         """Yield clips in shard order that are decoded when they are needed."""
-        for number, sample in enumerate(self.samples(split)):
-            if limit is not None and number >= limit:
-                return
-            yield _item_of(sample)
+        return islice(self._items(split), limit)
+
+    def _items(self, split: str | None) -> Iterator[Item]:
+        for info in self._chosen(split):
+            path = self.directory / info.name
+            known = {
+                row["key"]: cluster(
+                    {str(k): v for k, v in row.items() if isinstance(v, str)}, row["key"]
+                )
+                for row in self._index_of(info).to_dict("records")
+            }
+            for key, members in _read_tar(path):
+                yield _item_of(path, key, members, known.get(key, key))
 
     def count(self, split: str | None = None) -> int:
         """Return the number of samples."""
@@ -319,21 +332,25 @@ def decode_sample(sample: Sample) -> Clip:
         raise DataError(f"sample {sample.key} is damaged: {error}") from error
 
 
-def _item_of(sample: Sample) -> Item:
-    digest = hashlib.sha256(sample.video)
-    digest.update(len(sample.video).to_bytes(8, "big"))
-    digest.update(sample.sound)
+def _item_of(path: Path, key: str, members: Mapping[str, bytes], source: str) -> Item:
+    """Offer a stored clip; all but its length and truth is read when it is decoded."""
+    alignment = _alignment_of(path, key, members)
+    video, sound = members.get("mp4", b""), members.get("flac", b"")
+    digest = hashlib.sha256(video)
+    digest.update(len(video).to_bytes(8, "big"))
+    digest.update(sound)
     return Item(
-        key=sample.key,
-        num_frames=len(sample.alignment),
-        alignment=sample.alignment,
-        load=partial(decode_sample, sample),
-        source=cluster(sample.info, sample.key),
+        key=key,
+        num_frames=len(alignment),
+        alignment=alignment,
+        load=lambda: decode_sample(_sample_of(path, key, members)),
+        source=source,
         sha256=digest.hexdigest(),
     )
 
 
-def _read_tar(path: Path) -> Iterator[Sample]:
+def _read_tar(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Yield the members of every sample by their endings."""
     try:
         with tarfile.open(path, "r:") as tar:
             members: dict[str, bytes] = {}
@@ -341,13 +358,13 @@ def _read_tar(path: Path) -> Iterator[Sample]:
             for entry in tar:
                 key, _, suffix = entry.name.partition(".")
                 if key != current and members:
-                    yield _sample_of(path, current, members)
+                    yield current, members
                     members = {}
                 current = key
                 stream = tar.extractfile(entry)
                 members[suffix] = stream.read() if stream else b""
             if members:
-                yield _sample_of(path, current, members)
+                yield current, members
     except FileNotFoundError:
         raise DataError(f"{path} is listed in {MANIFEST} and missing; build it again") from None
     except tarfile.TarError as error:
@@ -360,12 +377,21 @@ def _sample_of(path: Path, key: str, members: Mapping[str, bytes]) -> Sample:
             key=key,
             video=members["mp4"],
             sound=members["flac"],
-            alignment=Alignment(np.load(io.BytesIO(members["alignment.npy"]), allow_pickle=False)),
+            alignment=_alignment_of(path, key, members),
             info=json.loads(members["json"]),
         )
     except KeyError as error:
         raise DataError(f"{path}: sample {key} has no {error.args[0]}; build it again") from None
     except ValueError as error:
+        raise DataError(f"{path}: sample {key} is damaged ({error}); build it again") from error
+
+
+def _alignment_of(path: Path, key: str, members: Mapping[str, bytes]) -> Alignment:
+    try:
+        return Alignment(np.load(io.BytesIO(members["alignment.npy"]), allow_pickle=False))
+    except KeyError as error:
+        raise DataError(f"{path}: sample {key} has no {error.args[0]}; build it again") from None
+    except (ValueError, EOFError) as error:
         raise DataError(f"{path}: sample {key} is damaged ({error}); build it again") from error
 
 

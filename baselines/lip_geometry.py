@@ -9,6 +9,7 @@ import numpy as np
 
 from avbench.data import FloatArray
 from avbench.models.architectures import Config
+from avbench.models.augment import GeometryAugmentation
 from avbench.models.training import Recipe
 from avbench.similarity import diagonal_means, similarity_matrix
 
@@ -25,7 +26,7 @@ class LipGeometry(SyncNet):
 
     name: ClassVar[str] = "lip-geometry"
     BIBTEX: ClassVar[str] = ""
-    RECIPE: ClassVar[Recipe] = Recipe(steps=3000, rows=36)
+    RECIPE: ClassVar[Recipe] = Recipe(steps=5000, rows=36, augmentation=GeometryAugmentation())
 
     @classmethod
     def start(

@@ -267,6 +267,7 @@ def load(clip: Packed, dataset: str) -> tuple[Sample, dict[str, JSON]]:
         "video_id": track["video_id"],
         "source": clip.source["source"],
         "path": clip.source["path"],
+        **({"speaker": clip.speaker} if clip.speaker else {}),
         "shot": track["shot"],
         "track": track["track"],
         "start": track["start"],

@@ -127,10 +127,10 @@ class PaperConfig:
 class GeometryConfig:
     """Size of a network on the geometry of the lips."""
 
-    hidden: int = 256
-    dim: int = 64
+    hidden: int = 512
+    dim: int = 128
     """Length of an embedding."""
-    dropout: float = 0.2
+    dropout: float = 0.3
     gradient: float = 3.0
     """Weight of the change between frames against the shapes themselves."""
 
