@@ -257,12 +257,7 @@ class ShardSet:
     def _items(self, split: str | None) -> Iterator[Item]:
         for info in self._chosen(split):
             path = self.directory / info.name
-            known = {
-                row["key"]: cluster(
-                    {str(k): v for k, v in row.items() if isinstance(v, str)}, row["key"]
-                )
-                for row in self._index_of(info).to_dict("records")
-            }
+            known = _clusters(self._index_of(info))
             for key, members in _read_tar(path):
                 yield _item_of(path, key, members, known.get(key, key))
 
@@ -330,6 +325,15 @@ def decode_sample(sample: Sample) -> Clip:
         )
     except ValueError as error:
         raise DataError(f"sample {sample.key} is damaged: {error}") from error
+
+
+def _clusters(index: pd.DataFrame) -> dict[str, str]:
+    """Return what each clip shares with others, by its key."""
+    known = index.reindex(columns=["key", "video_id", "speaker"]).fillna("")
+    return {
+        key: cluster({"video_id": video, "speaker": speaker}, key)
+        for key, video, speaker in known.itertuples(index=False)
+    }
 
 
 def _item_of(path: Path, key: str, members: Mapping[str, bytes], source: str) -> Item:
