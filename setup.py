@@ -42,6 +42,7 @@ setup(
         "avbench": ["py.typed"],
         "avbench.checkpoints": ["*.safetensors", "*.json"],
         "avbench.leaderboard.site_assets": ["*.html", "*.css", "*.js"],
+        "avbench.pages.assets": ["*.html", "*.css", "*.js"],
     },
     install_requires=[
         "av>=17.1,<19",

@@ -20,6 +20,7 @@ COMMANDS = {
     "synth": "Make the embedded corpus: drawn talking heads with planted truth.",
     "build-shards": "Turn videos into facetracks and WebDataset shards.",
     "inspect": "Look into a shard set: totals, samples, pictures.",
+    "pages": "Show every source of a shard set as pages for the browser.",
     "train": "Fit a method on a shard set.",
     "import-weights": "Turn weights that others released into a checkpoint.",
     "methods": "List the installed methods.",

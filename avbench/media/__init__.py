@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from avbench.media.decode import Frame, FrameStream, iter_frames, open_frames, read_video
 from avbench.media.encode import VideoWriter, encode_sound, reorder_video, write_video
+from avbench.media.join import join
 from avbench.media.probe import MediaInfo, decoder_versions, probe
 from avbench.media.sound import read_audio, read_sound
 
@@ -20,6 +21,7 @@ __all__ = [
     "decoder_versions",
     "encode_sound",
     "iter_frames",
+    "join",
     "open_frames",
     "probe",
     "read_audio",
