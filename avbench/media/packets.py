@@ -69,13 +69,13 @@ def decode_pictures(source: Source, damage: Damage) -> Iterator[VideoFrame]:
     """Yield every picture that decodes, in the order of presentation."""
     stream = source.picture
     slots = _Slots(stream) if source.format == "avi" else None
-    for packet in _packets(source, damage):
+    for packet in packets_of(source, damage):
         if packet.stream_index != stream.index:
             continue
         if slots is not None:
             slots.take(packet)
         lost = damage.packets
-        frames = _frames(packet, damage)
+        frames = frames_of(packet, damage)
         if slots is not None and damage.packets > lost:
             slots.give_up(packet)
         for frame in frames:
@@ -89,9 +89,9 @@ def decode_sound(source: Source, damage: Damage) -> Iterator[AudioFrame]:
     """Yield every block of sound that decodes; nothing where there is no sound stream."""
     if source.sound is None:
         return
-    for packet in _packets(source, damage):
+    for packet in packets_of(source, damage):
         if packet.stream_index == source.sound.index:
-            yield from (f for f in _frames(packet, damage) if isinstance(f, AudioFrame))
+            yield from (f for f in frames_of(packet, damage) if isinstance(f, AudioFrame))
 
 
 def time_of(frame: VideoFrame | AudioFrame) -> Fraction | None:
@@ -102,7 +102,7 @@ def time_of(frame: VideoFrame | AudioFrame) -> Fraction | None:
     return stamp * frame.time_base
 
 
-def _packets(source: Source, damage: Damage) -> Iterator[Packet[Stream]]:
+def packets_of(source: Source, damage: Damage) -> Iterator[Packet[Stream]]:
     """Yield the packets of picture and sound on one unbroken clock, then one to flush each.
 
     Both streams are always read, so that both meet the same jumps.
@@ -129,7 +129,7 @@ def _packets(source: Source, damage: Damage) -> Iterator[Packet[Stream]]:
         yield flush
 
 
-def _frames(packet: Packet[Stream], damage: Damage) -> list[object]:
+def frames_of(packet: Packet[Stream], damage: Damage) -> list[object]:
     """Decode one packet; a failure is counted."""
     try:
         return list(packet.decode())

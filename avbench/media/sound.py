@@ -104,7 +104,7 @@ def read_sound(source: Path | bytes) -> FloatArray:
     return np.concatenate([np.zeros(0, np.float32), *blocks])
 
 
-class _Clock:
+class Clock:
     """Lays blocks of sound end to end so that each sample falls on the instant it is stamped with.
 
     Gaps are filled with zeros and overlaps cut; a slow drift between stamps and samples, as between
@@ -152,7 +152,7 @@ class _Clock:
         return np.interp(places, np.arange(size), block).astype(np.float32)
 
 
-def _first_instant(path: Path) -> Fraction:
+def first_instant(path: Path) -> Fraction:
     """Return the presentation time in seconds of the first picture of a video with sound."""
     with open_source(path) as source:
         first = next(decode_pictures(source, Damage()), None)
@@ -167,7 +167,7 @@ def _first_instant(path: Path) -> Fraction:
 
 def _blocks(path: Path, damage: Damage) -> Iterator[FloatArray]:
     """Yield the sound at 16 kHz from the instant of the first picture on, in blocks."""
-    zero = _first_instant(path)
+    zero = first_instant(path)
     with open_source(path) as source:
         frames = decode_sound(source, damage)
         head = next(frames, None)
@@ -176,6 +176,6 @@ def _blocks(path: Path, damage: Damage) -> Iterator[FloatArray]:
             return
         rate = head.sample_rate
         latest = (source.duration or Fraction(0)) + LATEST_S
-        mixer, clock = Mixer(rate), _Clock(zero, latest, rate, damage)
+        mixer, clock = Mixer(rate), Clock(zero, latest, rate, damage)
         placed = (clock.place(time_of(f), mixer.mix(f)) for f in chain([head], frames))
         yield from resampled(placed, rate, SAMPLE_RATE)
