@@ -190,7 +190,7 @@ def update(
             click.echo(f"dropped  {' '.join(map(str, store.key_of(row)))}: {reason}")
     found = changes.changes(old, merged)
     for change in found:
-        if change.kind != "same":
+        if change.kind not in ("same", "gone"):  # what is gone was said to be dropped
             click.echo(change.line())
     click.echo(changes.summary(found))
     if not dry_run:
@@ -255,7 +255,7 @@ def diff(before: Path, after: Path, everything: bool, metrics: Sequence[str]) ->
 
     Every number that differs is printed with its difference and, where there are intervals, with
     them. Where both folders hold predictions, shares of questions get a 95 % interval of the
-    difference and a p value over recordings, paired where both runs asked the same questions;
+    difference and a p value over recordings, paired where both runs asked about the same clips;
     the last p value is adjusted for the number of tests of the metric (Holm).
 
     \b

@@ -11,13 +11,20 @@ import pandas as pd
 from avbench.data import JSON
 from avbench.distort import rng_for
 from avbench.errors import UsageError
-from avbench.leaderboard.card import task_of
+from avbench.leaderboard.card import same_clips, task_of
 from avbench.leaderboard.rows import unit_of
 from avbench.leaderboard.store import Key, Measured
 from avbench.metrics.offset import outcomes
 from avbench.protocols import check_same
 from avbench.results import Run
-from avbench.statistics import Difference, holm, paired_differences, totals, unpaired_difference
+from avbench.statistics import (
+    Difference,
+    Totals,
+    holm,
+    paired_differences,
+    totals,
+    unpaired_difference,
+)
 
 ALPHA = 0.05
 _QUESTION = ["length", "repeat", "key", "window"]
@@ -33,7 +40,7 @@ class Change:
     test: Difference | None = None
     """Of after minus before; None where the answers are not at hand."""
     paired: bool = False
-    """Whether the test is of the same questions."""
+    """Whether the test is of the same recordings."""
     p: float | None = None
     """Of the test, adjusted for all tests of the metric (Holm)."""
     intervals: tuple[str, str] = ("", "")
@@ -115,45 +122,49 @@ def check_comparable(a: Mapping[str, JSON], b: Mapping[str, JSON]) -> None:
 def with_tests(found: Sequence[Change], a: Run, b: Run) -> list[Change]:
     """Add a test to every share of questions that both runs hold answers for.
 
-    Paired by question where the runs asked the same ones, else of two samples; clusters are the
-    recordings that clips were cut from. The p values are adjusted for the number of tests of a
-    metric, for metrics repeat each other.
+    Paired by the recordings that clips were cut from where both runs asked the same clips equally
+    often, of two samples of recordings otherwise. The p values are adjusted for the number of
+    tests of a metric, for metrics repeat each other.
     """
-    same = a.block.get("questions_sha256") == b.block.get("questions_sha256")
-    tests = _tests(a, b, same)
+    tests = _tests(a, b)
     adjusted: dict[Key, Change] = {}
     for metric in sorted({change.key[2] for change in found}):
         known = [c for c in found if c.key[2] == metric and c.key in tests]
-        ps = [1.0 if (p := tests[change.key].p) is None else p for change in known]
+        ps = [1.0 if (p := tests[change.key][0].p) is None else p for change in known]
         for change, p in zip(known, holm(ps).tolist() if ps else [], strict=True):
-            adjusted[change.key] = replace(change, test=tests[change.key], paired=same, p=p)
+            test, paired = tests[change.key]
+            adjusted[change.key] = replace(change, test=test, paired=paired, p=p)
     return [adjusted.get(change.key, change) for change in found]
 
 
-def _tests(a: Run, b: Run, same: bool) -> dict[Key, Difference]:
-    task = task_of(a.block)
-    macro = task.reduction == "macro"
+def _tests(a: Run, b: Run) -> dict[Key, tuple[Difference, bool]]:
+    """Test every share of the methods and lengths of both runs; whether each test is paired."""
+    task, same = task_of(a.block), same_clips(a.block, b.block)
     sides = [_parts(run.predictions) for run in (a, b)]
-    found: dict[Key, Difference] = {}
+    found: dict[Key, tuple[Difference, bool]] = {}
     for method, window in sorted(set(sides[0]) & set(sides[1])):
         parts = [side[method, window] for side in sides]
         hits = [_hits(part, task.tolerances) for part in parts]
         metrics = sorted(hits[0])
-        columns = [np.column_stack([hit[m] for m in metrics]).astype(np.float64) for hit in hits]
-        items = [part["key"] if macro else None for part in parts]
-        if same:
-            both = np.column_stack(columns[::-1])
-            sums = totals(both, parts[0]["source"], items[0])
-            pairs = [(column, column + len(metrics)) for column in range(len(metrics))]
-            rng = rng_for(0, "leaderboard-diff", method, window)
-            tests = paired_differences(sums, pairs, rng)
-        else:
-            first, second = (
-                totals(values, part["source"], item)
-                for values, part, item in zip(columns, parts, items, strict=True)
+        first, second = (
+            totals(
+                np.column_stack([hit[metric] for metric in metrics]).astype(np.float64),
+                part["source"],
+                part["key"] if task.reduction == "macro" else None,
             )
+            for part, hit in zip(parts, hits, strict=True)
+        )
+        asked = [part["key"].value_counts().sort_index() for part in parts]
+        paired = same and asked[0].equals(asked[1])
+        if paired:
+            both = Totals(
+                np.hstack([second.sums, first.sums]), np.hstack([second.counts, first.counts])
+            )
+            pairs = [(column, column + len(metrics)) for column in range(len(metrics))]
+            tests = paired_differences(both, pairs, rng_for(0, "leaderboard-diff", method, window))
+        else:
             tests = [unpaired_difference(second, first, i) for i in range(len(metrics))]
-        found |= {(method, window, m): test for m, test in zip(metrics, tests, strict=True)}
+        found |= {(method, window, m): (t, paired) for m, t in zip(metrics, tests, strict=True)}
     return found
 
 

@@ -287,11 +287,28 @@ def test_differences_are_tested_on_the_same_questions(tmp_path: Path) -> None:
     assert "2 of 4 numbers differ, 2 by more than chance explains" in done.output
 
 
-def test_other_questions_are_compared_unpaired(run: Path, tmp_path: Path) -> None:
+def test_other_questions_about_the_same_clips_are_paired_by_clip(run: Path, tmp_path: Path) -> None:
     other = results(tmp_path / "other", task=replace(TASK, seed=4))
     done = avbench("leaderboard", "diff", run, other, "--all")
     assert done.exit_code == 0, done.output
+    assert ", paired 95 % " in done.output
+
+
+def test_other_clips_are_compared_unpaired(run: Path, tmp_path: Path) -> None:
+    other = results(tmp_path / "other", shards_sha256="1" * 64)
+    done = avbench("leaderboard", "diff", run, other, "--all")
+    assert done.exit_code == 0, done.output
     assert ", unpaired 95 % " in done.output
+    assert ", paired " not in done.output
+
+
+def test_clips_that_were_asked_more_often_are_not_paired(run: Path, tmp_path: Path) -> None:
+    other = results(tmp_path / "other", task=replace(TASK, lengths=(11,), repeats=3))
+    done = avbench("leaderboard", "diff", run, other, "--all")
+    assert done.exit_code == 0, done.output
+    assert "gone   syncnet at 15 frames, accuracy@0" in done.output
+    assert ", unpaired 95 % " in done.output
+    assert ", paired " not in done.output
 
 
 def test_committed_folders_differ_without_tests(run: Path, tmp_path: Path) -> None:
