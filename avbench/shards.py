@@ -329,11 +329,10 @@ def decode_sample(sample: Sample) -> Clip:
 
 def _clusters(index: pd.DataFrame) -> dict[str, str]:
     """Return what each clip shares with others, by its key."""
-    known = index.reindex(columns=["key", "video_id", "speaker"]).fillna("")
-    return {
-        key: cluster({"video_id": video, "speaker": speaker}, key)
-        for key, video, speaker in known.itertuples(index=False)
-    }
+    columns = [c for c in ("key", "video_id", "speaker") if c in index]
+    known = index[columns].astype(object).where(index[columns].notna(), None)
+    rows = cast("list[dict[str, JSON]]", known.to_dict("records"))
+    return {row["key"]: cluster(row, row["key"]) for row in rows}
 
 
 def _item_of(path: Path, key: str, members: Mapping[str, bytes], source: str) -> Item:
