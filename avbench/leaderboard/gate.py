@@ -28,7 +28,7 @@ ANSWERS = "answers"
 """Name of the count of questions that get the very answer they got before."""
 
 Tier = Literal["exact", "paired", "unpaired"]
-_KIND = Literal["stale", "identity", "missing", "moved", "new"]
+_KIND = Literal["stale", "changed", "missing", "moved", "new"]
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ class Report:
 
     def lines(self) -> list[str]:
         """Return the report as text, the verdict last."""
-        counts = {kind: 0 for kind in ("moved", "identity", "missing", "stale", "new")}
+        counts = {kind: 0 for kind in ("moved", "changed", "missing", "stale", "new")}
         for finding in self.findings:
             counts[finding.kind] += 1
-        said = ", ".join(f"{n} {_PLURALS[kind]}" for kind, n in counts.items() if n)
+        said = ", ".join(f"{n} {kind}" for kind, n in counts.items() if n)
         verdict = "passes" if self.passed else "fails"
         total = f"{self.checked} numbers compared: {said or 'all as expected'}."
         body = [finding.line() for finding in self.findings]
@@ -94,15 +94,6 @@ class Report:
             low, high = (f"{100 * t:.1f}" for t in self.tolerances)
             lines.append(f"  smallest and largest difference allowed: {low} and {high} points")
         return [*lines, *(f"  because {reason}" for reason in self.why)]
-
-
-_PLURALS = {
-    "moved": "moved",
-    "identity": "of another identity",
-    "missing": "missing",
-    "stale": "stale",
-    "new": "new",
-}
 
 
 def compare(expected: Expected, run: Run, epsilon: float = EPSILON) -> Report:
@@ -149,7 +140,7 @@ def compare(expected: Expected, run: Run, epsilon: float = EPSILON) -> Report:
 
 
 def _ordered(findings: list[Finding]) -> list[Finding]:
-    order = ("stale", "identity", "missing", "moved", "new")
+    order = ("stale", "changed", "missing", "moved", "new")
     return sorted(
         findings, key=lambda f: (order.index(f.kind), f.method, f.window or 0, f.metric, f.text)
     )
@@ -181,7 +172,7 @@ def _tier(
             f"the shards are others on the same platform ({before['shards_sha256'][:12]} -> "
             f"{now['shards_sha256'][:12]}): what draws, cuts or packs clips has changed"
         )
-        found.append(Finding("identity", text))
+        found.append(Finding("changed", text))
     return "unpaired", why, found
 
 
@@ -196,7 +187,7 @@ def _stale_metrics(before: Mapping[str, str], now: Mapping[str, str]) -> list[Fi
 
 def _changed_parameters(before: Mapping[str, str], now: Mapping[str, str]) -> list[Finding]:
     return [
-        Finding("identity", f"{name}: {before[name]} -> {now[name]}", method=name)
+        Finding("changed", f"{name}: {before[name]} -> {now[name]}", method=name)
         for name in sorted(before)
         if name in now and now[name] != before[name]
     ]

@@ -183,7 +183,7 @@ def test_other_shards_are_compared_unpaired(run: Run) -> None:
 
 def test_other_shards_on_the_same_platform_are_a_finding(run: Run) -> None:
     report = compare(Expected.of(run), with_card(run, shards_sha256="f" * 64))
-    assert [finding.kind for finding in report.findings] == ["identity"]
+    assert [finding.kind for finding in report.findings] == ["changed"]
     assert not report.passed
     assert "draws, cuts or packs" in text(report)
 
@@ -200,7 +200,7 @@ def test_a_changed_checkpoint_is_named_with_its_rows(run: Run) -> None:
     block = {**run.block["methods"], "syncnet": facts}
     same = with_card(run, methods=block)
     report = compare(Expected.of(run), same)
-    assert [(f.kind, f.method) for f in report.findings] == [("identity", "syncnet")]
+    assert [(f.kind, f.method) for f in report.findings] == [("changed", "syncnet")]
     assert not report.passed
     worse = with_card(spoilt(run, "syncnet", 15), methods=block)
     assert moved(compare(Expected.of(run), worse)) == {"syncnet"}

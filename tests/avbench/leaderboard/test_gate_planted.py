@@ -167,7 +167,7 @@ def test_a_changed_checkpoint_is_named_and_its_rows_compared(
     assert made.exit_code == 0, made.output
     done = avbench_("leaderboard", "check", out, "--expected", expected)
     assert done.exit_code == 1, done.output
-    assert named(done, "identity") == {"syncnet"}
+    assert named(done, "changed") == {"syncnet"}
     assert named(done, "moved") == {"syncnet"}
 
 
