@@ -82,6 +82,8 @@ class Report:
         return [*self._tier_lines(), *body, f"{total} The gate {verdict}."]
 
     def _tier_lines(self) -> list[str]:
+        if not self.checked:
+            return []  # all is stale: nothing was compared in any tier
         if self.tier == "exact":
             return ["Tier exact: same platform, clips and questions, so every count must be equal."]
         paired = self.tier == "paired"

@@ -222,6 +222,7 @@ def test_other_rules_are_stale_and_not_a_mystery(run: Run) -> None:
     report = compare(Expected.of(with_card(run, task=run.block["task"])), with_card(run, task=task))
     assert [finding.kind for finding in report.findings] == ["stale"]
     assert "other rules (version 1 -> 0)" in text(report)
+    assert "Tier" not in text(report)
     more = compare(Expected.of(run), measure(task=replace(TASK, repeats=3)))
     assert "repeats 2 -> 3" in text(more)
     assert not more.passed
