@@ -52,7 +52,26 @@ def _options(ctx: click.Context, option: click.Parameter, texts: Sequence[str]) 
 )
 @click.option("--split", help="Split of the shard set.  [default: all]")
 @click.option(
-    "--limit", type=click.IntRange(2), default=8, show_default=True, help="Clips from the shards."
+    "--limit",
+    type=click.IntRange(2),
+    default=8,
+    show_default=True,
+    help="Clips to test on: drawn heads, or from the shards.",
+)
+@click.option(
+    "--windows-per-clip",
+    "windows",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Windows that are asked about at every offset; fewer for slow methods.",
+)
+@click.option(
+    "--check",
+    "only",
+    multiple=True,
+    metavar="NAME",
+    help="Run this check, and those that it rests on; repeat it for several.  [default: all]",
 )
 @click.option(
     "--json",
@@ -67,6 +86,8 @@ def command(
     shards: Path | None,
     split: str | None,
     limit: int,
+    windows: int,
+    only: Sequence[str],
     target: Path | None,
 ) -> None:
     r"""Test whether a method keeps the contract that the benchmark relies on.
@@ -80,6 +101,7 @@ def command(
     Examples:
       avbench selftest --method sync-e2e
       avbench selftest --method my-method --checkpoint my.safetensors --option search=10
+      avbench selftest --method my-method --check sign --check bias
       avbench selftest --method my-method --shards filmed/shards --split val --json report.json
 
     \b
@@ -92,7 +114,14 @@ def command(
 
     clips = None if shards is None else list(read_clips(shards, split, limit))
     report = selftest.run(
-        method, checkpoint=checkpoint, options=options, clips=clips, progress=True
+        method,
+        checkpoint=checkpoint,
+        options=options,
+        clips=clips,
+        heads=limit,
+        windows=windows,
+        only=only,
+        progress=True,
     )
     if target is not None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,10 +10,10 @@ import numpy as np
 
 from avbench.data import Clip, FloatArray
 from avbench.selftest import doubt, offsets
-from avbench.selftest.material import Material, backwards, cut, starts, unrelated
+from avbench.selftest.material import Material, backwards, cut, own_offset, starts, unrelated
 from avbench.selftest.report import Finding
 from avbench.selftest.subject import Answer, Subject
-from avbench.selftest.sweep import Sweep, measure, read
+from avbench.selftest.sweep import WINDOWS, Sweep, measure, read
 
 _CLIP_FRAMES = 61
 """Frames of the clip that structural checks look at."""
@@ -26,6 +27,8 @@ class Bench:
 
     subject: Subject
     material: Material
+    each: int = WINDOWS
+    """Windows per clip that are asked about at every offset."""
 
     @cached_property
     def clip(self) -> Clip:
@@ -67,18 +70,21 @@ class Bench:
     @cached_property
     def sweep(self) -> Sweep:
         """Answers at every offset, in long windows."""
-        return measure(self.subject, self.material.clips, self.subject.length)
+        return self._measure(self.material.clips, self.subject.length)
 
     @cached_property
     def short_sweep(self) -> Sweep | None:
         """The same in short windows, where it answers any."""
         short = self.subject.short
-        return None if short is None else measure(self.subject, self.material.clips, short)
+        return None if short is None else self._measure(self.material.clips, short)
 
     @cached_property
     def unrelated_sweep(self) -> Sweep:
         """The same where picture and sound come from different clips."""
-        return measure(self.subject, unrelated(self.material.clips), self.subject.length)
+        return self._measure(unrelated(self.material.clips), self.subject.length)
+
+    def _measure(self, clips: Sequence[Clip], length: int, lead: int = 0) -> Sweep:
+        return measure(self.subject, clips, length, self.each, lead)
 
     @cached_property
     def whole(self) -> list[Answer]:
@@ -119,7 +125,7 @@ class Bench:
         if not takes:
             return Finding("outside", "not-applicable", "It does not declare hears_outside.")
         return offsets.outside(
-            measure(subject, self.material.clips, self.shortest_asked, lead=subject.search),
+            self._measure(self.material.clips, self.shortest_asked, subject.search),
             self.short_sweep or self.sweep,
         )
 
@@ -131,7 +137,7 @@ class Bench:
         windows = self.windows(*self.two_sided)
         answers = [self.subject.ask(backwards(window)).offset for window in windows]
         said = [np.nan if offset is None else offset - reading.bias for offset in answers]
-        true = [reading.sign * self.two_sided[number % 2] for number in range(len(windows))]
+        true = [reading.sign * own_offset(window) for window in windows]
         return offsets.reversal(np.array(said, np.float64), np.array(true, np.float64))
 
     def confidence(self) -> Finding:

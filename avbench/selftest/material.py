@@ -65,7 +65,7 @@ def drawn_heads(search: int = 5, count: int = NUM_CLIPS) -> Material:
 
 
 def given(clips: Iterable[Clip]) -> Material:
-    """Test on clips of the caller.
+    """Test on clips of the caller, longest first.
 
     Raises
     ------
@@ -85,6 +85,7 @@ def given(clips: Iterable[Clip]) -> Material:
             f"{len(usable)} of {len(seen)} clips have a known constant offset and at least "
             f"{_MIN_FRAMES} frames; a self-test needs two or more, give it others"
         )
+    usable = tuple(sorted(usable, key=len, reverse=True))
     return Material(usable, f"{len(usable)} given clips")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from avbench import methods
 from avbench.data import JSON, Clip
-from avbench.errors import DataError, UsageError
+from avbench.errors import DataError, UnknownName, UsageError
 from avbench.methods import Method
 from avbench.progress import track
 from avbench.selftest import (
@@ -30,6 +30,7 @@ from avbench.selftest import (
 from avbench.selftest.bench import Bench
 from avbench.selftest.report import Finding, Report
 from avbench.selftest.subject import Origin, Subject, explain, from_method
+from avbench.selftest.sweep import WINDOWS
 
 SEARCH = 5
 """Search range in frames of a method that does not tell its own."""
@@ -111,6 +112,9 @@ def run(
     checkpoint: Path | None = None,
     options: Mapping[str, JSON] | None = None,
     clips: Iterable[Clip] | None = None,
+    heads: int = material.NUM_CLIPS,
+    windows: int = WINDOWS,
+    only: Iterable[str] = (),
     progress: bool = False,
 ) -> Report:
     """Test whether a method keeps the contract that the benchmark relies on.
@@ -123,35 +127,37 @@ def run(
         What the method is loaded with, or was loaded with: some checks load it again.
     clips
         Clips of speech with known constant offsets; drawn heads where None.
+    heads
+        Number of drawn heads, two or more.
+    windows
+        Windows per clip that are asked about at every offset: fewer for slow methods.
+    only
+        Names of checks: run these and those that they rest on; all where empty.
     progress
         Whether to show how far it is, on standard error.
 
     Raises
     ------
     AvbenchError
-        If the method cannot be loaded, or the clips do not do.
+        If the method cannot be loaded, the clips do not do, or a check does not exist.
     """
     started = perf_counter()
+    suite = _selected(set(only))
+    if heads < 2 or windows < 1:
+        raise UsageError(f"got {heads = }, {windows = }, expected at least 2 and 1")
     origin, made = _origin(method, checkpoint, dict(options or {}))
     name = getattr(made, "name", origin.cls.__qualname__)
     with warnings.catch_warnings(record=True) as noted:
         warnings.simplefilter("default")
-        subject = Subject(made, origin, _search(made, origin))
-        ground = material.drawn_heads(subject.search) if clips is None else material.given(clips)
-        bench = Bench(interface.find_lengths(subject, ground.clips[0]), ground)
-        if not bench.few:
-            raise DataError(
-                f"the clips are shorter than {bench.subject.length + 2 * subject.search} frames, "
-                f"the window and twice the search range of {name}; give longer clips"
-            )
-        found = _findings(bench)
-        findings = list(track(found, f"testing {name}", len(SUITE), "check") if progress else found)
+        bench = _bench(made, origin, clips, heads, windows)
+        found = _findings(suite, bench)
+        findings = list(track(found, f"testing {name}", len(suite), "check") if progress else found)
     findings.append(_warnings(noted))
     about: dict[str, JSON] = {
         "class": f"{origin.cls.__module__}.{origin.cls.__qualname__}",
         "checkpoint": None if checkpoint is None else checkpoint.name,
         "options": dict(origin.options),
-        "material": ground.description,
+        "material": bench.material.description,
         "search": bench.subject.search,
         "lengths": [bench.subject.length, bench.subject.short],
         "seconds": round(perf_counter() - started, 1),
@@ -173,17 +179,50 @@ def _origin(
     return origin, origin.load()
 
 
+def _bench(
+    method: Method, origin: Origin, clips: Iterable[Clip] | None, heads: int, windows: int
+) -> Bench:
+    """Make or take the clips, and find out what lengths of window the method answers."""
+    subject = Subject(method, origin, _search(method, origin))
+    if clips is None:
+        ground = material.drawn_heads(subject.search, heads)
+    else:
+        ground = material.given(clips)
+    subject = interface.find_lengths(subject, ground.clips[0])
+    bench = Bench(subject, ground, windows)
+    if not bench.few:
+        raise DataError(
+            f"the clips are shorter than {subject.length + 2 * subject.search} frames, the window "
+            f"and twice the search range of {method.name}; give longer clips"
+        )
+    return bench
+
+
 def _search(method: Method, origin: Origin) -> int:
     """Return the search range that a method has: its attribute, its option, or the usual one."""
     value = getattr(method, "search", origin.options.get("search", SEARCH))
     return int(value) if isinstance(value, (int, np.integer)) and value >= 1 else SEARCH
 
 
-def _findings(bench: Bench) -> Iterator[Finding]:
+def _selected(names: set[str]) -> list[Check]:
+    """Return the checks of these names with all that they rest on, in order; all if none."""
+    known = {check.name for check in SUITE}
+    for name in sorted(names - known):
+        raise UnknownName("check", name, known)
+    wanted = set(names) | {"inputs"} if names else known
+    for check in reversed(SUITE):
+        if check.blocking:
+            wanted.add(check.name)
+        elif check.name in wanted:
+            wanted.update(check.after)
+    return [check for check in SUITE if check.name in wanted]
+
+
+def _findings(suite: Iterable[Check], bench: Bench) -> Iterator[Finding]:
     """Run the suite; what cannot be judged because of an earlier finding says so."""
     blocked = ""
     failed: set[str] = set()
-    for check in SUITE:
+    for check in suite:
         first = blocked or next((name for name in check.after if name in failed), "")
         if first:
             yield Finding(check.name, "not-applicable", f"Not asked: mend {first} first.")
@@ -200,7 +239,7 @@ def _findings(bench: Bench) -> Iterator[Finding]:
         if finding.status == "fail":
             failed.add(check.name)
             if check.name == "inputs":
-                bench = Bench(replace(bench.subject, copies=True), bench.material)
+                bench = replace(bench, subject=replace(bench.subject, copies=True))
             if check.blocking:
                 blocked = check.name
         yield finding

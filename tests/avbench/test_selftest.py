@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -231,8 +230,7 @@ def test_without_espeak_only_what_needs_speech_is_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    monkeypatch.setattr(material, "drawn_heads", partial(material.drawn_heads, count=3))
-    report = selftest.run(broken.SeesNext())
+    report = selftest.run(broken.SeesNext(), heads=3)
     assert report.failed == ["locality"], report.to_text()
     assert "no espeak-ng" in str(report.about["material"])
     for name in ("sign", "skill", "confidence", "stored"):
@@ -257,6 +255,36 @@ def test_the_report_says_it_in_words_and_in_json(tmp_path: Path) -> None:
     assert {finding["status"] for finding in stored["findings"]} <= set(STATUSES)
     assert [f["name"] for f in stored["findings"]] == [*(check.name for check in SUITE), "warnings"]
     assert len({check.name for check in SUITE}) == len(SUITE)
+
+
+@pytest.mark.usefixtures("_no_child")
+def test_single_checks_bring_what_they_rest_on() -> None:
+    report = selftest.run(broken.OneHigh(), clips=CLIPS, only=["bias", "threads"])
+    assert report.failed == ["bias"]
+    ran = [finding.name for finding in report.findings]
+    assert ran == [
+        *("inputs", "truth", "embed", "compare", "predict", "repeats", "order", "threads"),
+        *("bias", "warnings"),
+    ]
+    with pytest.raises(UnknownName, match=r"Unknown check 'bais'. Did you mean 'bias'"):
+        selftest.run(zoo.Sound(), clips=CLIPS, only=["bais"])
+
+
+@pytest.mark.usefixtures("_no_child")
+def test_slow_methods_can_be_asked_less() -> None:
+    report = selftest.run(broken.NegatedAnswer(), clips=CLIPS, windows=1)
+    assert report.failed == ["sign"], report.to_text()
+    assert report["failures"].measured["questions"] == 3 * 8 * 11
+    with pytest.raises(UsageError, match="heads = 1"):
+        selftest.run(zoo.Sound(), heads=1)
+
+
+@pytest.mark.usefixtures("_no_child")
+def test_clips_of_different_length_are_used_as_far_as_they_go() -> None:
+    mixed = [zoo.clip(number, 61 + 9 * number) for number in range(8)]
+    report = selftest.run(zoo.Sound(8), clips=mixed, options={"search": 8})
+    assert (report.failed, report.warned) == ([], []), report.to_text()
+    assert report["reversal"].status == "pass"
 
 
 def test_checks_that_explain_others_come_before_them() -> None:

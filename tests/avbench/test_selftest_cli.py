@@ -74,6 +74,17 @@ def test_a_broken_method_exits_with_1_and_says_why(shards: Path) -> None:
     assert "swapped does not: mend sign, in this order." in done.output
 
 
+@pytest.mark.usefixtures("_zoo")
+def test_one_check_can_be_run_alone(shards: Path) -> None:
+    done = call("--method", "swapped", "--shards", shards, "--check", "bias")
+    assert done.exit_code == 0, done.output
+    assert "pass  bias" in done.output
+    assert "  sign " not in done.output
+    done = call("--method", "swapped", "--shards", shards, "--check", "sing")
+    assert done.exit_code == 2
+    assert "Did you mean 'sign'?" in done.output
+
+
 def test_an_unknown_method_is_one_line() -> None:
     done = call("--method", "sink-net")
     assert done.exit_code == 2
