@@ -6,7 +6,7 @@ Methods that are shown the answer take no part.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from itertools import combinations
 
 import numpy as np
@@ -104,15 +104,24 @@ def _compare_at(part: pd.DataFrame, tolerances: list[int], macro: bool) -> list[
                 f"{name} and {names[0]} were asked different questions; measure them together"
             )
     judged = [metrics.outcomes(*offsets(rows), tolerances) for rows in groups.values()]
-    length = int(first["length"].iloc[0])
-    clusters, items = recordings(first).to_numpy(), asked[0] if macro else None
-    cells = []
-    for tolerance in tolerances:
-        metric = f"accuracy@{tolerance}"
-        table = np.column_stack([hits[metric] for hits in judged])
-        cell = _cell(names, totals(table, clusters, items), length, metric)
-        cells.append({"window": length, "metric": metric, **cell})
-    return cells
+    length, wanted = int(first["length"].iloc[0]), [f"accuracy@{t}" for t in tolerances]
+    table = np.column_stack([hits[metric] for metric in wanted for hits in judged])
+    found = totals(table, recordings(first).to_numpy(), asked[0] if macro else None)
+    # All cells of one length share the draws, of which the most time goes.
+    pairs = list(combinations(range(len(names)), 2))
+    blocks = [slice(first, first + len(names)) for first in range(0, table.shape[1], len(names))]
+    columns = [(block.start + i, block.start + j) for block in blocks for i, j in pairs]
+    rng = rng_for(SEED, "comparisons", length)
+    made = paired_differences(found, columns, rng) if columns else []
+    return [
+        {"window": length, "metric": metric}
+        | _cell(
+            names,
+            Totals(found.sums[:, block], found.counts[:, block]),
+            dict(zip(pairs, made[k * len(pairs) :], strict=False)),
+        )
+        for k, (metric, block) in enumerate(zip(wanted, blocks, strict=True))
+    ]
 
 
 def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
@@ -120,30 +129,30 @@ def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.iloc[order]
 
 
-def _cell(names: list[str], found: Totals, length: int, metric: str) -> dict[str, JSON]:
-    numbers = list(combinations(range(len(names)), 2))
-    rng = rng_for(SEED, "comparisons", length, metric)
-    made = paired_differences(found, numbers, rng) if numbers else []
+def _cell(
+    names: list[str], found: Totals, made: Mapping[tuple[int, int], Difference]
+) -> dict[str, JSON]:
+    """Put one metric at one length into words: ranks and pairs, by the numbers of the methods."""
     tested = len(found) > 1
-    adjusted = holm([d.p for d in made if d.p is not None]) if tested else np.ones(len(made))
+    adjusted = holm([d.p for d in made.values() if d.p is not None])
+    corrected = dict(zip(made, adjusted, strict=tested))
     better = np.zeros((len(names), len(names)), dtype=bool)
-    for (i, j), difference, p in zip(numbers, made, adjusted, strict=True):
+    for (i, j), p in corrected.items():
         if p < ALPHA:
-            better[(i, j) if difference.value > 0 else (j, i)] = True
-    ranks = shared_ranks(better)
-    detectable = [d.minimum_detectable for d in made if d.minimum_detectable is not None]
+            better[(i, j) if made[i, j].value > 0 else (j, i)] = True
+    detectable = [d.minimum_detectable for d in made.values() if d.minimum_detectable is not None]
     return {
         "clusters": len(found),
         "caution": caution(len(found)),
         "minimum_detectable": _rounded(max(detectable, default=None)),
         "methods": [
             {"method": name, "value": _rounded(value), "rank": int(rank)}
-            for name, value, rank in zip(names, found.means, ranks, strict=True)
+            for name, value, rank in zip(names, found.means, shared_ranks(better), strict=True)
         ],
         "pairs": [
-            {"a": names[i], "b": names[j], **_pair(made[k], adjusted[k] if tested else None)}
+            {"a": names[i], "b": names[j], **_pair(difference, corrected.get((i, j)))}
             | {"minimum_detectable_unpaired": _unpaired(found.standard_errors[[i, j]], len(found))}
-            for k, (i, j) in enumerate(numbers)
+            for (i, j), difference in made.items()
         ],
     }
 

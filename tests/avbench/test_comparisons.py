@@ -72,7 +72,7 @@ def test_a_pair_is_what_the_paired_test_says() -> None:
     )
     source = part.loc[part["method"] == "a", "source"]
     pair = cell_of(compare(table), window=20)["pairs"][0]
-    rng = rng_for(0, "comparisons", 20, "accuracy@0")
+    rng = rng_for(0, "comparisons", 20)
     expected = paired_difference(a, b, source, rng=rng)
     assert (pair["difference"], pair["low"], pair["high"], pair["p"]) == pytest.approx(
         (expected.value, expected.low, expected.high, expected.p)
