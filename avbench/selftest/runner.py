@@ -184,10 +184,9 @@ def _bench(
 ) -> Bench:
     """Make or take the clips, and find out what lengths of window the method answers."""
     subject = Subject(method, origin, _search(method, origin))
-    if clips is None:
-        ground = material.drawn_heads(subject.search, heads)
-    else:
-        ground = material.given(clips)
+    ground = (
+        material.drawn_heads(subject.search, heads) if clips is None else material.given(clips)
+    )
     subject = interface.find_lengths(subject, ground.clips[0])
     bench = Bench(subject, ground, windows)
     if not bench.few:
