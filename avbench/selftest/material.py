@@ -15,6 +15,7 @@ import numpy as np
 from avbench.data import Alignment, Clip, UInt8Array
 from avbench.distort import rng_for
 from avbench.errors import DataError, MissingDependency
+from avbench.progress import track
 from avbench.timing import SAMPLES_PER_FRAME
 
 NUM_CLIPS = 8
@@ -40,7 +41,7 @@ class Material:
     """Why nothing that needs speech can be asked; empty where it can."""
 
 
-def drawn_heads(search: int = 5, count: int = NUM_CLIPS) -> Material:
+def drawn_heads(search: int = 5, count: int = NUM_CLIPS, *, progress: bool = False) -> Material:
     """Draw talking heads in memory; patterns where espeak-ng is not installed.
 
     Parameters
@@ -49,12 +50,15 @@ def drawn_heads(search: int = 5, count: int = NUM_CLIPS) -> Material:
         Largest offset in frames that will be asked about; it decides the length.
     count
         Number of clips, each of another face, voice and text.
+    progress
+        Whether to show how far it is, on standard error.
     """
     from avbench.selftest.drawn import draw
 
     num_frames = max(NUM_FRAMES, 2 * search + 100)
     try:
-        clips = tuple(draw(i, num_frames, _POOL, _PRESET, _SEED) for i in range(count))
+        numbers = track(range(count), "drawing heads", count, "head") if progress else range(count)
+        clips = tuple(draw(i, num_frames, _POOL, _PRESET, _SEED) for i in numbers)
     except MissingDependency as error:
         return Material(
             patterns(count, num_frames),

@@ -28,6 +28,7 @@ from avbench.selftest import (
     storage,
 )
 from avbench.selftest.bench import Bench
+from avbench.selftest.material import Material
 from avbench.selftest.report import Finding, Report
 from avbench.selftest.subject import Origin, Subject, explain, from_method
 from avbench.selftest.sweep import WINDOWS
@@ -149,7 +150,12 @@ def run(
     name = getattr(made, "name", origin.cls.__qualname__)
     with warnings.catch_warnings(record=True) as noted:
         warnings.simplefilter("default")
-        bench = _bench(made, origin, clips, heads, windows)
+        subject = Subject(made, origin, _search(made, origin))
+        if clips is None:
+            ground = material.drawn_heads(subject.search, heads, progress=progress)
+        else:
+            ground = material.given(clips)
+        bench = _bench(subject, ground, windows)
         found = _findings(suite, bench)
         findings = list(track(found, f"testing {name}", len(suite), "check") if progress else found)
     findings.append(_warnings(noted))
@@ -158,6 +164,7 @@ def run(
         "checkpoint": None if checkpoint is None else checkpoint.name,
         "options": dict(origin.options),
         "material": bench.material.description,
+        "checks": [check.name for check in suite] if len(suite) < len(SUITE) else "all",
         "search": bench.subject.search,
         "lengths": [bench.subject.length, bench.subject.short],
         "seconds": round(perf_counter() - started, 1),
@@ -179,20 +186,14 @@ def _origin(
     return origin, origin.load()
 
 
-def _bench(
-    method: Method, origin: Origin, clips: Iterable[Clip] | None, heads: int, windows: int
-) -> Bench:
-    """Make or take the clips, and find out what lengths of window the method answers."""
-    subject = Subject(method, origin, _search(method, origin))
-    ground = (
-        material.drawn_heads(subject.search, heads) if clips is None else material.given(clips)
-    )
+def _bench(subject: Subject, ground: Material, windows: int) -> Bench:
+    """Find out what lengths of window the method answers."""
     subject = interface.find_lengths(subject, ground.clips[0])
     bench = Bench(subject, ground, windows)
     if not bench.few:
         raise DataError(
             f"the clips are shorter than {subject.length + 2 * subject.search} frames, the window "
-            f"and twice the search range of {method.name}; give longer clips"
+            f"and twice the search range of {subject.method.name}; give longer clips"
         )
     return bench
 

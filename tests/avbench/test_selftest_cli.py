@@ -71,7 +71,7 @@ def test_a_broken_method_exits_with_1_and_says_why(shards: Path) -> None:
     done = call("--method", "swapped", "--shards", shards, "--limit", 6)
     assert done.exit_code == 1
     assert "Your sign is swapped" in done.output
-    assert "swapped does not: mend sign, in this order." in done.output
+    assert "swapped does not pass: mend sign, in this order." in done.output
 
 
 @pytest.mark.usefixtures("_zoo")
@@ -79,6 +79,7 @@ def test_one_check_can_be_run_alone(shards: Path) -> None:
     done = call("--method", "swapped", "--shards", shards, "--check", "bias")
     assert done.exit_code == 0, done.output
     assert "pass  bias" in done.output
+    assert "swapped passes these checks." in done.output
     assert "  sign " not in done.output
     done = call("--method", "swapped", "--shards", shards, "--check", "sing")
     assert done.exit_code == 2
