@@ -12,6 +12,7 @@ import numpy as np
 
 from avbench.data import FloatArray, UInt8Array
 from avbench.errors import MissingDependency
+from avbench.quiet import hushed
 
 # fmt: off
 OUTER_LIP = (61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91)
@@ -58,17 +59,40 @@ def find(frames: UInt8Array, points: tuple[int, ...]) -> FloatArray:
     return out
 
 
+class _Messages:
+    """What mediapipe asks protobuf for, asked in the way that is not deprecated.
+
+    Its own way warns with every picture, and a thread cannot silence a warning for itself alone.
+    """
+
+    def __init__(self) -> None:
+        from google.protobuf import descriptor_pool, message_factory
+
+        self.pool = descriptor_pool.Default()
+        self.GetPrototype = message_factory.GetMessageClass
+
+    def Default(self) -> _Messages:
+        """Return the database of messages."""
+        return self
+
+
 def _mesh() -> Any:
     """Return this thread's landmarker: one is not safe in several."""
     if not hasattr(_local, "mesh"):
-        try:
-            from mediapipe.python.solutions.face_mesh import FaceMesh
-        except ImportError as error:
-            raise MissingDependency(
-                "the face landmarks need the package mediapipe; install it with "
-                "pip install 'avbench[face]'"
-            ) from error
-        _local.mesh = FaceMesh(
-            static_image_mode=True, max_num_faces=1, min_detection_confidence=_CONFIDENCE
-        )
+        with hushed():
+            try:
+                from mediapipe.python import packet_getter
+                from mediapipe.python.solutions.face_mesh import FaceMesh
+            except ImportError as error:
+                raise MissingDependency(
+                    "the face landmarks need the package mediapipe; install it with "
+                    "pip install 'avbench[face]'"
+                ) from error
+            packet_getter.symbol_database = _Messages()
+            mesh = FaceMesh(
+                static_image_mode=True, max_num_faces=1, min_detection_confidence=_CONFIDENCE
+            )
+            # The first picture makes the networks announce themselves on standard error.
+            mesh.process(np.zeros((32, 32, 3), np.uint8))
+            _local.mesh = mesh
     return _local.mesh
