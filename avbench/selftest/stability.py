@@ -202,7 +202,7 @@ def _in_batches(subject: Subject, video: FloatArray, audio: FloatArray, size: in
 
 def threads(subject: Subject, clips: Sequence[Clip]) -> Finding:
     """Check that calls from several threads at once give what calls one by one give."""
-    jobs = [clip for clip in clips for _ in range(2)]
+    jobs = [*clips, *clips]
     alone = [attempt(subject, clip) for clip in jobs]
     with ThreadPoolExecutor(THREADS) as pool:
         together = list(pool.map(lambda clip: attempt(subject, clip), jobs))

@@ -234,9 +234,11 @@ class Hears(Sound):
 class Trembles(Sound):
     """Differs in the last bits from call to call, as sums in no fixed order do."""
 
+    calls = 0
+
     def rows(self, values: Any) -> Any:
-        rows = super().rows(values)
-        return rows * np.float32(1 + 1e-6 * np.random.default_rng().integers(1, 5))
+        self.calls += 1
+        return super().rows(values) * np.float32(1 + 1e-6 * (self.calls % 5))
 
 
 class NeedsFile(Sound):
