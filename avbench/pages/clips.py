@@ -18,10 +18,10 @@ STILLS = 5
 STILL_SIDE, POSTER_SIDE = 96, 224
 """Sides in pixels."""
 SEARCH = 15
-"""Largest offset of a curve measured for the page, in frames."""
+"""Largest offset of a curve that is measured for a page, in frames."""
 
 Measure = Callable[[Sample], Sequence[float]]
-"""From a stored clip to its mean distance at every offset within `SEARCH`, ascending."""
+"""From a stored clip to its mean distance at every offset, ascending; empty where too short."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,8 @@ def measure_with(checkpoint: str | None) -> Measure:
         clip = decode_sample(sample)
         found = extractor.embed(clip.frames, clip.audio)
         reach = min(SEARCH, len(found.video) - 1)
+        if reach < 1:
+            return []
         # Each offset is judged on the pictures that have sound there: nothing is padded.
         curve = similarity.sliding_distances(found.video, found.audio, reach, edge="valid")
         return [round(float(value), 4) for value in curve]
@@ -120,7 +122,9 @@ def sync_facts(sync: Mapping[str, JSON]) -> list[tuple[str, str]]:
             facts.append((label, f"{sync[name]:g}"))
     if sync.get("note"):
         facts.append(("sync", str(sync["note"])))
-    told = {"offset", *names, "note"}
+    if "search" in sync:
+        facts.append(("offsets tried", f"-{sync['search']} to +{sync['search']}"))
+    told = {"offset", *names, "note", "search"}
     rest = [(k, v) for k, v in sorted(sync.items()) if k not in told]
     facts += [(k.replace("_", " "), str(v)) for k, v in rest if isinstance(v, str | int | float)]
     return facts

@@ -15,6 +15,8 @@ from avbench.timing import FPS
 LONGEST = 16_000
 """Widest time line in pixels; longer sources get less than a pixel per frame."""
 NARROWEST = 860
+PLOT = 340
+"""Width of a plot: that of a telephone."""
 AXIS, SHOT, LANE, THIN = 36, 18, 22, 12
 """Heights in pixels of the axis, of the shots, of a lane of kept and of rejected tracks."""
 _STEPS = (5, 10, 25, 50, 125, 250, 500, 750, 1500, 3000, 7500, 15_000, 45_000, 90_000)
@@ -82,6 +84,17 @@ def clock(frame: int) -> str:
     return f"{hours}:{minutes:02d}:{rest}" if hours else f"{minutes}:{rest}"
 
 
+def percent(part: float) -> str:
+    """Return a share of 0 to 100 as text; what is not nothing never reads as nothing.
+
+    >>> percent(12.34), percent(0.01), percent(0)
+    ('12.3 %', '< 0.1 %', '0 %')
+    """
+    if not part:
+        return "0 %"
+    return f"{part:.1f} %" if part >= 0.05 else "< 0.1 %"
+
+
 def span_words(start: int, stop: int) -> str:
     """Say where something lies, in frames and in time."""
     return f"frames {start}–{stop - 1} ({stop - start}), {clock(start)}–{clock(stop)}"  # noqa: RUF001
@@ -117,6 +130,8 @@ def timeline(source: Source, anchors: Mapping[int, str]) -> Timeline:
     scale = width / frames
     step = next((s for s in _STEPS if s * scale >= 76), _STEPS[-1])
     ticks = [(round(f * scale, 1), clock(f), str(f)) for f in range(0, frames, step)]
+    # The first always has room; the last may not.
+    ticks = [tick for tick in ticks if tick[0] == 0 or tick[0] + 62 <= width]
     bars, rows, y = [], [], float(AXIS)
     if source.shots is not None:
         rows.append((y, "shots"))
@@ -199,7 +214,7 @@ def scatter(tracks: Sequence[Track], anchors: Mapping[int, str], rules: Mapping[
     least = float(rules.get("min_confidence", 0))
     top = max([0.1, 1.25 * least, *(1.1 * float(t.sync["confidence"]) for _, t in measured)])
     low = min([0.0, *(float(t.sync["confidence"]) for _, t in measured)])
-    width, height, left, foot = 440, 200, 46, 26
+    width, height, left, foot = PLOT, 200, 46, 26
 
     def across(offset: float) -> float:
         return round(left + (offset + search + 0.5) / (2 * search + 1) * (width - left - 8), 1)
@@ -214,7 +229,7 @@ def scatter(tracks: Sequence[Track], anchors: Mapping[int, str], rules: Mapping[
         css = "kept" if track.sample is not None else "rejected"
         dots.append((across(offset), up(confidence), css, title, anchors.get(number, "")))
     ticks = [(across(k), f"{k:+d}" if k else "0") for k in range(-search, search + 1, 5)]
-    levels = [(up(v), f"{v:.2f}") for v in np.linspace(max(low, 0), top, 4)]
+    levels = [(up(v), f"{v:.2f}") for v in np.linspace(max(low, 0), top, 3)]
     limit = rules.get("max_offset")
     marks = [] if limit is None else [across(-limit - 0.5), across(limit + 0.5)]
     return Plot(
@@ -225,7 +240,7 @@ def scatter(tracks: Sequence[Track], anchors: Mapping[int, str], rules: Mapping[
 def curve(distances: Sequence[float], offset: int) -> Plot:
     """Lay out the mean distance at every candidate offset, ascending; lower is better."""
     search = len(distances) // 2
-    width, height, left, foot = 440, 110, 46, 20
+    width, height, left, foot = PLOT, 110, 46, 20
     low, top = min(distances), max(distances)
     reach = (top - low) or 1.0
 
@@ -254,7 +269,7 @@ def curve(distances: Sequence[float], offset: int) -> Plot:
 def drift(index: Sequence[int]) -> Plot:
     """Lay out how far the picture is ahead of each frame of sound: video index - audio index."""
     values = [int(v) - n for n, v in enumerate(index)]
-    width, height, left, foot = 440, 110, 46, 20
+    width, height, left, foot = PLOT, 110, 46, 20
     low, top = min(*values, -1), max(*values, 1)
 
     def across(n: float) -> float:

@@ -84,6 +84,7 @@ class Renderer:
             "media": "data:" if films == "embed" else "'self' file:",
             "span": draw.span_words,
             "clock": draw.clock,
+            "percent": draw.percent,
         }
 
     def source(self, source: Source, films: Mapping[str, str]) -> bytes:
@@ -178,13 +179,17 @@ def _steps(entries: Sequence[Entry], passed: Mapping[str, int]) -> list[tuple[st
     faced = [entry for entry in readable if entry.has_faces]
     tracked = [entry for entry in faced if entry.tracks]
     kept = [entry for entry in tracked if entry.clips]
+
+    def left(before: Sequence[Entry], after: Sequence[Entry], what: str) -> str:
+        return f"{len(before) - len(after)} {what}" if len(before) > len(after) else ""
+
     passing = ", ".join(f"{count} {reason}" for reason, count in sorted(passed.items()))
     return [
         ("files found", tried + sum(passed.values()), passing),
-        ("files tried", tried, f"{tried - len(readable)} gave no frames"),
-        ("readable", len(readable), f"{len(readable) - len(faced)} without a face"),
-        ("with a face", len(faced), f"{len(faced) - len(tracked)} without a track that passed"),
-        ("with a track", len(tracked), f"{len(tracked) - len(kept)} without a clip that was kept"),
+        ("files tried", tried, left(entries, readable, "gave no frames")),
+        ("readable", len(readable), left(readable, faced, "without a face")),
+        ("with a face", len(faced), left(faced, tracked, "without a track that passed")),
+        ("with a track", len(tracked), left(tracked, kept, "without a clip that was kept")),
         ("with a kept clip", len(kept), ""),
     ]
 

@@ -9,7 +9,7 @@ for (const player of document.querySelectorAll(".player")) {
   const first = player.dataset.first === undefined ? null : Number(player.dataset.first);
   const now = () => Math.min(Math.floor(video.currentTime * FPS + 1e-3), length - 1);
   const show = () => {
-    const source = first === null ? "" : `, ${first + now()} of the source`;
+    const source = first === null ? "" : ` \u00b7 source ${first + now()}`;
     at.textContent = `frame ${now()}${source}`;
   };
   // The middle of a frame, so that rounding cannot show its neighbour.
