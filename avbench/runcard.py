@@ -148,7 +148,8 @@ def identify(method: Method, checkpoint: Path | None = None) -> dict[str, JSON]:
     -------
     dict
         Its class, whether it is shown the truth, the identity of its embeddings, and where its
-        parameters come from with their SHA-256 (None for a method without).
+        parameters come from with their SHA-256 (None for a method without) and, for those shipped,
+        what they were trained on, as its class says (``TRAINED_ON``).
     """
     shipped = Path(avbench.__file__).parent / "checkpoints" / f"{method.name}.safetensors"
     source = checkpoint or (shipped if shipped.is_file() else None)
@@ -158,6 +159,7 @@ def identify(method: Method, checkpoint: Path | None = None) -> dict[str, JSON]:
         "extractor": getattr(method, "extractor", None),
         "checkpoint": source and ("given" if checkpoint else "shipped"),
         "checkpoint_sha256": source and hashlib.sha256(source.read_bytes()).hexdigest(),
+        "trained_on": getattr(method, "TRAINED_ON", None) if source and not checkpoint else None,
     }
 
 

@@ -49,6 +49,8 @@ class OffsetMethod:
 
     name: ClassVar[str]
     BIBTEX: ClassVar[str]
+    TRAINED_ON: ClassVar[str] = "drawn faces"
+    """What the shipped checkpoint has seen."""
 
     def __init__(self, extractor: Extractor, *, search: int = SEARCH) -> None:
         if search < 1:

@@ -26,6 +26,7 @@ class LipGeometry(SyncNet):
 
     name: ClassVar[str] = "lip-geometry"
     BIBTEX: ClassVar[str] = ""
+    TRAINED_ON: ClassVar[str] = "drawn faces and 250 sentences of speaker s1 of GRID"
     RECIPE: ClassVar[Recipe] = Recipe(steps=5000, rows=36, augmentation=GeometryAugmentation())
 
     @classmethod

@@ -189,15 +189,15 @@ def _origin_notes(block: Mapping[str, JSON], names: Collection[str]) -> list[str
             "Numbers on drawn faces are never to be compared with numbers on LRS2 or any other "
             "recordings."
         )
-    shipped = [
-        name
-        for name, facts in block["methods"].items()
-        if name in names and facts["checkpoint"] == "shipped"
-    ]
-    if shipped and not block["synthetic"]:
+    trained: dict[str, list[str]] = {}
+    for name, facts in block["methods"].items():
+        if name in names and facts["checkpoint"] == "shipped":
+            trained.setdefault(facts.get("trained_on") or "drawn faces", []).append(name)
+    if trained and not block["synthetic"]:
+        parts = [f"{', '.join(found)} on {what}" for what, found in trained.items()]
         notes.append(
-            f"The shipped checkpoints ({', '.join(shipped)}) were trained on drawn faces alone; "
-            "train your own before you compare with published numbers."
+            f"The shipped checkpoints were trained on little ({'; '.join(parts)}); train your own "
+            "before you compare with published numbers."
         )
     return [" ".join(notes)] if notes else []
 
