@@ -27,6 +27,7 @@ COMMANDS = {
     "protocols": "List the rules under which numbers may be compared.",
     "selftest": "Test whether a method keeps the contract of the benchmark.",
     "run": "Measure methods on a shard set.",
+    "sync": "Say how early or late the sound of videos is, and mend it.",
     "lse": "Measure the lip-sync error (LSE-D, LSE-C) of a shard set.",
     "table": "Write the table of a finished run: text, Markdown, LaTeX, CSV, Parquet.",
     "leaderboard": "Show, check and publish reported and measured numbers.",
