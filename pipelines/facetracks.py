@@ -1,6 +1,6 @@
 """THE recipe: from one video to its facetracks.
 
-Read `process_video` from top to bottom for the steps and `FacetrackSettings` for the thresholds:
+Read `process_video` from top to bottom for the steps and `pipelines.settings` for the thresholds:
 
 1. look at every frame once: how its colours differ from the frame before, and which faces it shows;
 2. end shots at cuts, and leave the frames of dissolves out;
@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,14 @@ import numpy as np
 
 from avbench import media
 from avbench.data import JSON, FloatArray, Shot
-from avbench.errors import UsageError
 from avbench.timing import FPS, SAMPLE_RATE
 
 from .crops import CropJob, CropSettings, Sound, crop_squares, write_crops
 from .faces import Detections, load_detector
-from .shots import Boundaries, ShotDetector, ShotSettings
-from .tracking import LinkedFaces, TrackSettings, link, split
+from .settings import FacetrackSettings
+from .shots import Boundaries, open_finder, write_scores
+from .tracking import LinkedFaces, link, split
 
-STEP_VERSION = 1
-"""Goes up whenever the same settings may give other facetracks."""
 KEPT = "kept"
 REASONS = (
     "no-audio",
@@ -48,53 +46,6 @@ REASONS = (
     "no-face",
 )
 """Why a frame is in no kept track. Where several hold, the first is counted: it came furthest."""
-
-
-@dataclass(frozen=True)
-class FacetrackSettings:
-    """Every threshold between a video and its facetracks; lengths in 25 fps frames."""
-
-    detector: str = "blazeface"
-    """Name of the face detector, see `pipelines.faces`."""
-    confidence: float = 0.5
-    """Least confidence of a detection."""
-    detect_every: int = 2
-    """Faces are looked for in every n-th frame and interpolated in between; against 1, 2 moves
-    the crops of 22 real files by 0.4 of 224 pixels on average."""
-    min_track: int = 25
-    """Shortest track: one second, about the shortest phrase in LRS2; also the shortest shot."""
-    max_track: int = 500
-    """Longer tracks are divided into equal parts, so that a clip fits into memory (75 MB)."""
-    min_face: float = 40.0
-    """Least median height of the face in pixels: its mouth is then about 14 pixels wide."""
-    min_found: float = 0.5
-    """Least share of a track's frames looked at in which the face was found."""
-    still_motion: float = 0.02
-    """A face whose box strays by less than this share of its height may be a photograph;"""
-    still_change: float = 0.015
-    """it is one if, within five frames, its lower half changes by less than this share of its
-    contrast (photographs 0.004, people 0.04 and more)."""
-    context: int = 25
-    """Frames of the source's own sound stored before and after each clip."""
-    shots: ShotSettings = field(default_factory=ShotSettings)
-    tracking: TrackSettings = field(default_factory=TrackSettings)
-    crops: CropSettings = field(default_factory=CropSettings)
-
-    def __post_init__(self) -> None:
-        if self.detect_every < 1 or self.min_track < 1 or self.context < 0:
-            raise UsageError(
-                f"got detect_every {self.detect_every}, min_track {self.min_track} and context "
-                f"{self.context}; expected at least 1, 1 and 0"
-            )
-        if self.max_track < 2 * self.min_track:
-            raise UsageError(
-                f"got max_track {self.max_track} and min_track {self.min_track}; expected at "
-                "least twice min_track, so that the parts of a divided track are long enough"
-            )
-
-    def as_json(self) -> dict[str, JSON]:
-        """Return all values, with the version of the step: what the result depends on."""
-        return {"step_version": STEP_VERSION, **asdict(self)}
 
 
 @dataclass(frozen=True)
@@ -153,6 +104,8 @@ def process_video(
     source = source_facts(info)
 
     survey = look(path, settings, with_faces=info.audio_codec is not None)
+    if settings.shot_scores:
+        write_scores(out / "shots.parquet", survey.boundaries, survey.shot_scores)
     shots = survey.boundaries.shots(video_id)
 
     sound = Sound.read(path, info, survey.num_frames)
@@ -202,6 +155,8 @@ class Survey:
     faces: Mapping[int, Detections]
     """Frame -> faces, perhaps none, for the frames in which faces were looked for."""
     warnings: list[str]
+    shot_scores: Mapping[str, FloatArray]
+    """The shot detector's scores of every frame, by name; empty unless asked for."""
 
     @property
     def num_frames(self) -> int:
@@ -211,8 +166,9 @@ class Survey:
 
 def look(path: Path, settings: FacetrackSettings, with_faces: bool = True) -> Survey:
     """Look at every frame of a video once for shots and faces, holding one frame at a time."""
-    detector = load_detector(settings.detector, settings.confidence) if with_faces else None
-    shots = ShotDetector(settings.shots)
+    chosen = settings.detector, settings.confidence, settings.detector_weights
+    detector = load_detector(*chosen) if with_faces else None
+    shots = open_finder(settings.shot_detector, settings.shots, settings.scenes)
     pts: list[float] = []
     faces: dict[int, Detections] = {}
     with media.open_frames(path) as frames:
@@ -222,7 +178,8 @@ def look(path: Path, settings: FacetrackSettings, with_faces: bool = True) -> Su
             if detector is not None and frame.index % settings.detect_every == 0:
                 faces[frame.index] = detector(frame.image)
         warnings = list(frames.warnings)
-    return Survey(np.array(pts), shots.finish(), faces, warnings)
+    scores = shots.table() if settings.shot_scores else {}
+    return Survey(np.array(pts), shots.finish(), faces, warnings, scores)
 
 
 def judge(

@@ -15,8 +15,10 @@ from avbench.errors import UnknownName, UsageError
 from avbench.timing import FPS
 
 from .engine import EngineSettings
-from .facetracks import FacetrackSettings
+from .faces import check_weights
 from .pack import Distortion, Kind
+from .settings import FacetrackSettings
+from .shots import check_finder
 from .splits import GroupBy, SplitList, read_list
 from .sync import Mode, SyncSettings
 from .units import Source, slug
@@ -69,8 +71,26 @@ class BuildOptions:
                 raise UsageError(f"got --{name.replace('_', '-')} {value}, expected at least 1")
 
     def facetrack_settings(self) -> FacetrackSettings:
-        """Return the thresholds of the facetrack step."""
-        return override(FacetrackSettings(), self.settings)
+        """Return the thresholds of the facetrack step.
+
+        Raises
+        ------
+        UnknownName
+            If a name or a detector does not exist.
+        UsageError
+            If a value is of the wrong kind, or they contradict each other.
+        MissingDependency
+            If the shot detector needs a package that is not installed.
+        """
+        settings = override(FacetrackSettings(), self.settings)
+        check_weights(settings.detector, settings.detector_weights)
+        check_finder(settings.shot_detector)
+        if settings.shot_scores and not self.keep_work:
+            raise UsageError(
+                "the scores of shots are kept in the work folder; leave out --no-keep-work or "
+                "--shot-scores"
+            )
+        return settings
 
     def sync_settings(self) -> SyncSettings:
         """Return what to measure and what a clip must reach."""

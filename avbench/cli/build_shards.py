@@ -45,7 +45,31 @@ def _settings(
 )
 @click.option("--seed", default=0, show_default=True, help="For the split and the faults.")
 @click.option("--limit", type=int, help="Use the first so many videos only.")
-@click.option("--detector", default="blazeface", show_default=True, help="Face detector.")
+@click.option(
+    "--detector",
+    default="blazeface",
+    show_default=True,
+    help="Face detector: blazeface, retinaface-mobilenet, retinaface, yunet or hog.",
+)
+@click.option(
+    "--detector-weights",
+    type=click.Path(path_type=Path),
+    help="File of the face detector's weights: retinaface-mobilenet and yunet need one, retinaface "
+    "may have one. The set's recipe keeps its SHA-256.",
+)
+@click.option(
+    "--shots",
+    "shot_detector",
+    default="histogram",
+    show_default=True,
+    help="Shot detector: histogram, or PySceneDetect's content or adaptive, which know no "
+    "dissolves.",
+)
+@click.option(
+    "--shot-scores",
+    is_flag=True,
+    help="Keep the shot detector's scores of every frame: OUT/work/facetracks/*/shots.parquet.",
+)
 @click.option(
     "--set",
     "settings",
@@ -139,7 +163,14 @@ def _settings(
     "--pipeline", default="facetracks", show_default=True, help="Name of an installed pipeline."
 )
 def command(
-    sources: tuple[Path, ...], out: Path, pipeline: str, detector: str, **options: Any
+    sources: tuple[Path, ...],
+    out: Path,
+    pipeline: str,
+    detector: str,
+    detector_weights: Path | None,
+    shot_detector: str,
+    shot_scores: bool,
+    **options: Any,
 ) -> None:
     r"""Turn video files, and folders of them, into face clips in WebDataset shards.
 
@@ -158,6 +189,8 @@ def command(
       avbench build-shards videos/ --out faulty --distort global --max-offset 20
       avbench build-shards videos/ --out shards --set min_face=64 --plan
       avbench build-shards corpus/ --out shards --split speakers.csv
+      avbench build-shards videos/ --out shards --detector yunet --detector-weights yunet.onnx
+      avbench build-shards videos/ --out shards --shots adaptive --shot-scores
 
     \b
     Read the result:
@@ -168,7 +201,12 @@ def command(
     from avbench import plugins
 
     build = plugins.load(plugins.PIPELINES, pipeline)
-    options["settings"] = {"detector": detector, **options["settings"]}
+    chosen = {"detector": detector, "shot_detector": shot_detector}
+    if detector_weights is not None:
+        chosen["detector_weights"] = str(detector_weights.expanduser().absolute())
+    if shot_scores:
+        chosen["shot_scores"] = "true"
+    options["settings"] = {**chosen, **options["settings"]}
     report = build(sources, out, **options)
     for line in report.lines():
         click.echo(line)

@@ -79,7 +79,7 @@ PARTS = (
     Part("espeakng-loader", "speech for the embedded corpus of synth (GPL-3)", _espeak, "synth"),
     Part(
         "scenedetect-headless",
-        "a second opinion on shots; no command needs it yet",
+        "PySceneDetect's detectors, for build-shards --shots content or adaptive",
         _import("scenedetect"),
         "shots",
     ),

@@ -1,127 +1,21 @@
-"""Face detection: an interface, and the detectors that fit it.
-
-Box convention
---------------
-Whatever network found a face, its box here covers the face as WIDER FACE annotates it: from the
-hairline to the chin and from ear to ear, as S3FD and RetinaFace report it, so that one crop
-geometry and one set of thresholds serve every detector. BlazeFace draws a square from the brows to
-below the mouth; `face_box` turns one into the other.
-
-Detectors see one picture at a time and keep no state between pictures, so that a box never
-depends on what was looked at before.
-"""
+"""MediaPipe's BlazeFace, the embedded detector: its weights come inside the package."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
 from math import ceil
 from tempfile import TemporaryFile
-from typing import Any, Protocol
 
 import cv2
 import numpy as np
 
 from avbench.data import FloatArray, UInt8Array
-from avbench.errors import MissingDependency, UnknownName
+from avbench.errors import MissingDependency
 
-PAD_VALUE = 110
-"""Grey of what lies outside the picture, as in SyncNet's crops."""
-
-
-@dataclass(frozen=True, eq=False)
-class Detections:
-    """The faces found in one picture."""
-
-    boxes: FloatArray
-    """x0, y0, x1, y1 in pixels, hairline to chin; may reach outside the picture; shape (N, 4)."""
-    scores: FloatArray
-    """Confidence in [0, 1]; shape (N,)."""
-    mouths: FloatArray
-    """x, y of the mouth's centre in pixels, NaN where a detector does not say; shape (N, 2)."""
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def __getitem__(self, rows: Any) -> Detections:
-        return Detections(self.boxes[rows], self.scores[rows], self.mouths[rows])
-
-    @classmethod
-    def none(cls) -> Detections:
-        """Make the result for a picture without faces."""
-        return cls(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 2)))
-
-    @classmethod
-    def join(cls, *parts: Detections) -> Detections:
-        """Put the detections of several looks at the same picture in one list."""
-        return cls(
-            np.concatenate([part.boxes for part in parts]),
-            np.concatenate([part.scores for part in parts]),
-            np.concatenate([part.mouths for part in parts]),
-        )
-
-
-class Detector(Protocol):
-    """Anything that finds faces in one picture."""
-
-    def __call__(self, image: UInt8Array) -> Detections:
-        """Find the faces of an RGB picture; shape (H, W, 3)."""
-        ...
-
-
-def iou(first: FloatArray, second: FloatArray) -> FloatArray:
-    """Return intersection over union of every box with every other; (N, 4), (M, 4) to (N, M).
-
-    >>> iou(np.array([[0.0, 0, 2, 2]]), np.array([[1.0, 0, 3, 2], [5, 5, 6, 6]])).round(3)
-    array([[0.333, 0.   ]])
-    """
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=-1)
-    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=-1) for boxes in (first, second)]
-    total = areas[0][:, None] + areas[1][None, :] - shared
-    result: FloatArray = shared / np.maximum(total, 1e-9)
-    return result
-
-
-def merge(found: Detections, overlap: float = 0.4, within: float = 0.8) -> Detections:
-    """Make one detection of all that show the same face, most confident first.
-
-    The mean of the boxes, weighted by confidence, moves less from frame to frame than the best of
-    them, which may come now from one look at the picture and now from another.
-
-    Parameters
-    ----------
-    found
-        The faces of one picture.
-    overlap
-        Boxes of a greater IoU with the most confident are averaged with it.
-    within
-        A box is dropped where this share of the smaller of it and a more confident one is common
-        to both: a part of a face, or a face and its hair.
-    """
-    # Ties go to the box further left, so that the order never depends on where a box came from.
-    found = found[np.lexsort((found.boxes[:, 0], -found.scores))]
-    areas = np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=-1)
-    shares = iou(found.boxes, found.boxes)
-    common = shares / (1 + shares) * (areas[:, None] + areas[None, :])
-    nested = common > within * np.minimum(areas[:, None], areas[None, :])
-    free = np.ones(len(found), bool)
-    faces = []
-    for row in range(len(found)):
-        if free[row]:
-            same = free & (shares[row] > overlap)
-            weights = found.scores[same] / found.scores[same].sum()
-            faces.append((weights @ found.boxes[same], weights @ found.mouths[same], row))
-            free &= ~(same | nested[row])
-    if not faces:
-        return Detections.none()
-    boxes, mouths, rows = (np.array(column) for column in zip(*faces, strict=True))
-    return Detections(boxes, found.scores[rows], mouths)
+from .boxes import PAD_VALUE, Detections, merge
 
 
 def face_box(squares: FloatArray) -> FloatArray:
@@ -196,13 +90,17 @@ class BlazeFace:
         rows = []
         for face in faces:
             box = face.location_data.relative_bounding_box
-            mouth = face.location_data.relative_keypoints[3]
+            left_eye, right_eye, _, mouth = face.location_data.relative_keypoints[:4]
             x0, y0 = box.xmin * width + left, box.ymin * height + top
             x1, y1 = x0 + box.width * width, y0 + box.height * height
-            point = mouth.x * width + left, mouth.y * height + top
-            rows.append((x0, y0, x1, y1, face.score[0], *point))
-        table = np.array(rows, np.float64).reshape(-1, 7)
-        return Detections(face_box(table[:, :4]), table[:, 4], table[:, 5:])
+            points = [
+                (point.x * width + left, point.y * height + top)
+                for point in (mouth, left_eye, right_eye)
+            ]
+            rows.append((x0, y0, x1, y1, face.score[0], *points[0], *points[1], *points[2]))
+        table = np.array(rows, np.float64).reshape(-1, 11)
+        eyes = table[:, 7:].reshape(-1, 2, 2)
+        return Detections(face_box(table[:, :4]), table[:, 4], table[:, 5:7], eyes)
 
     def _look_inside(self, image: UInt8Array, left: int, top: int, side: int) -> Detections:
         """Look at one square of a picture, leaving out faces that its inner edges cut."""
@@ -240,31 +138,6 @@ def corners(height: int, width: int) -> list[tuple[int, int, int]]:
         return []
     side = 2 * min(height, width) // 3
     return [(x, y, side) for y in (0, height - side) for x in (0, width - side)]
-
-
-DETECTORS: dict[str, Callable[[float], Detector]] = {"blazeface": BlazeFace}
-"""Detector name -> what makes one from the least confidence of a face."""
-
-
-def load_detector(name: str, confidence: float) -> Detector:
-    """Return a face detector by name; made once in each process.
-
-    Raises
-    ------
-    UnknownName
-        If there is none of that name.
-    MissingDependency
-        If it needs a package that is not installed.
-    """
-    if name not in DETECTORS:
-        raise UnknownName("face detector", name, DETECTORS)
-    # A network does not survive a fork: each process has its own.
-    return _loaded(name, confidence, os.getpid())
-
-
-@lru_cache(maxsize=2)
-def _loaded(name: str, confidence: float, process: int) -> Detector:
-    return DETECTORS[name](confidence)
 
 
 @contextmanager

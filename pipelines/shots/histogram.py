@@ -5,11 +5,6 @@ that two rooms of the same colours still differ. The distance of two pictures is
 the distances of their blocks: a caption, an inset or one moving person changes some blocks, a cut
 changes most of them.
 
-Conventions
------------
-A cut ``c`` is the first frame of the new shot. A transition ``[start, stop)`` holds the frames of
-a gradual change (dissolve, fade); they belong to no shot. Frames are those of the 25 fps grid.
-
 Scores
 ------
 step
@@ -32,14 +27,16 @@ Lienhart, "Reliable transition detection in videos: a survey and practitioner's 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from avbench.data import FloatArray, IntArray, Shot, UInt8Array
+from avbench.data import FloatArray, IntArray, UInt8Array
+
+from .boundaries import Boundaries
 
 _SIDE = 96
 """Side in pixels of the shrunken picture whose colours are counted."""
@@ -104,26 +101,6 @@ class ShotScores:
     """Shape (T, number of spans)."""
     change: FloatArray
     """Shape (T, number of spans)."""
-
-
-@dataclass(frozen=True)
-class Boundaries:
-    """Where the shots of a video end."""
-
-    num_frames: int
-    cuts: tuple[int, ...]
-    """First frames of new shots, ascending."""
-    transitions: tuple[tuple[int, int], ...]
-    """Half-open frame ranges of gradual changes, ascending."""
-
-    def shots(self, video_id: str) -> list[Shot]:
-        """Return the stretches of frames between cuts and outside transitions."""
-        edges = {0, self.num_frames, *self.cuts}
-        edges.update(edge for span in self.transitions for edge in span)
-        ordered = sorted(edges)
-        gradual = {start for start, _ in self.transitions}
-        pairs = [(a, b) for a, b in pairwise(ordered) if a not in gradual]
-        return [Shot(video_id, index, a, b) for index, (a, b) in enumerate(pairs)]
 
 
 def describe(image: UInt8Array, settings: ShotSettings) -> Picture:
@@ -245,6 +222,15 @@ class ShotDetector:
             blend=self._by_frame(self._blend),
             change=self._by_frame(self._change),
         )
+
+    def table(self) -> Mapping[str, FloatArray]:
+        """Return the scores of all frames so far by name; each of shape (T,)."""
+        scores = self.scores()
+        columns = {"step": scores.step, "hard": scores.hard}
+        for column, span in enumerate(self.settings.spans):
+            for name in ("spread", "blend", "change"):
+                columns[f"{name}_{span}"] = getattr(scores, name)[:, column]
+        return columns
 
     def finish(self) -> Boundaries:
         """Return the boundaries of the frames so far."""
