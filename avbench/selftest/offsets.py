@@ -51,6 +51,8 @@ def skill(sweep: Sweep, drawn: bool) -> Finding:
         "windows": len(sweep.predicted),
         "length": sweep.length,
     }
+    if np.isnan(sweep.predicted).all():
+        return Finding("skill", "not-applicable", "It answered nothing, see failures.", measured)
     if len(np.unique(sweep.predicted[~np.isnan(sweep.predicted)])) <= 1:
         return _constant(sweep, measured)
     if reading.known:
@@ -76,8 +78,7 @@ def skill(sweep: Sweep, drawn: bool) -> Finding:
 
 
 def _constant(sweep: Sweep, measured: dict[str, JSON]) -> Finding:
-    value = sweep.predicted[~np.isnan(sweep.predicted)][:1]
-    said = f"{int(value[0]):+d}" if len(value) else "nothing"
+    said = f"{int(np.nanmax(sweep.predicted)):+d}"
     sure = sweep.confidence[np.isfinite(sweep.confidence)]
     if len(np.unique(sure)) <= 1:
         return Finding(
@@ -370,7 +371,10 @@ def reversal(said: FloatArray, offsets: FloatArray) -> Finding:
 
 def unless_known(name: str, sweep: Sweep, reading: Reading) -> Finding | None:
     """Return why nothing can be said where the answers cannot be told from guessing."""
-    if len(np.unique(sweep.predicted[~np.isnan(sweep.predicted)])) <= 1:
+    answers = np.unique(sweep.predicted[~np.isnan(sweep.predicted)])
+    if not len(answers):
+        return Finding(name, "not-applicable", "It answered nothing, see failures.")
+    if len(answers) == 1:
         return Finding(name, "not-applicable", "Its answer never changes, see skill.")
     if not reading.known:
         return Finding(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
+
+import numpy as np
 
 from avbench.data import JSON
 
@@ -129,9 +132,22 @@ class Report:
             "ok": self.ok,
             "failed": self.failed,
             "warned": self.warned,
-            "about": dict(self.about),
-            "findings": [asdict(finding) for finding in self.findings],
+            "about": _plain(dict(self.about)),
+            "findings": [_plain(asdict(finding)) for finding in self.findings],
         }
+
+
+def _plain(value: JSON) -> JSON:
+    """Return what JSON can hold: numbers that are none by name, NumPy's as Python's."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
 
 
 def _wrap(text: str, indent: int, first: str = "") -> str:

@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import selftest_broken as broken
 import selftest_zoo as zoo
@@ -299,6 +300,13 @@ def test_a_report_knows_its_findings() -> None:
     assert report.ok
     assert report["a"].sentence == "Fine."
     assert report.warned == ["b"]
+    odd = {"difference": float("inf"), "area": np.float64("nan"), "count": np.int64(3)}
+    stored = Report("m", {}, (Finding("a", "pass", "Fine.", odd),)).to_json()
+    assert json.loads(json.dumps(stored, allow_nan=False))["findings"][0]["measured"] == {
+        "difference": "inf",
+        "area": "nan",
+        "count": 3,
+    }
     with pytest.raises(KeyError, match="no check is called 'c'"):
         report["c"]
     with pytest.raises(ValueError, match="got status 'good'"):

@@ -132,6 +132,14 @@ def test_failures_are_counted_by_message() -> None:
     assert offsets.failures(sweep(line())).status == "pass"
 
 
+def test_a_method_that_never_answers_is_not_called_a_floor() -> None:
+    nothing = sweep(np.full((24, 11), np.nan))
+    for judge in (offsets.sign, offsets.shift, lambda s: offsets.skill(s, drawn=True)):
+        assert judge(nothing).sentence == "It answered nothing, see failures."
+    assert offsets.failures(nothing).status == "fail"
+    assert honesty.unrelated(nothing, sees_truth=False).status == "pass"
+
+
 def test_being_right_about_unrelated_clips_is_a_leak() -> None:
     assert honesty.unrelated(sweep(line()), sees_truth=False).status == "fail"
     assert honesty.unrelated(sweep(line()), sees_truth=True).status == "not-applicable"
