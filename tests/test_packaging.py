@@ -53,6 +53,8 @@ def test_the_wheel_holds_code_types_and_checkpoints_and_nothing_else(wheel: Path
         assert f"avbench/checkpoints/{checkpoint}.json" in names
     for asset in ("base.html", "site.css", "site.js"):
         assert f"avbench/leaderboard/site_assets/{asset}" in names
+    for asset in ("base.html", "pages.css", "pages.js", "svg.html"):
+        assert f"avbench/pages/assets/{asset}" in names
     packaged = {name for name in names if name.endswith(".py")}
     for package in ("avbench", "baselines", "pipelines"):
         for path in (ROOT / package).rglob("*.py"):

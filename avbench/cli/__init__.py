@@ -21,6 +21,7 @@ COMMANDS = {
     "build-shards": "Turn videos into facetracks and WebDataset shards.",
     "inspect": "Look into a shard set: totals, samples, pictures.",
     "pages": "Show every source of a shard set as pages for the browser.",
+    "overlay": "Draw tracks, reasons and sync scores into a source video.",
     "stats": "Count what shard sets hold: splits, pairs, hours, offsets, drift.",
     "train": "Fit a method on a shard set.",
     "import-weights": "Turn weights that others released into a checkpoint.",

@@ -84,6 +84,8 @@ class Track:
     """Kept tracks that share frames with it."""
     sync: Mapping[str, JSON] = field(default_factory=dict)
     """What was measured before any fault, or a note that says why nothing was."""
+    boxes: Sequence[Sequence[float]] = field(default=(), repr=False)
+    """x1, y1, x2, y2 in source pixels in each of its frames; empty where not recorded."""
     sample: Sample | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -193,8 +195,8 @@ class Receipts:
                 if match := _UNIT.fullmatch(folder.name):
                     self._folders.setdefault((step, match[1]), []).append(folder)
 
-    def report(self, entry: Entry, kept: Sequence[Track]) -> Mapping[str, JSON] | None:
-        """Return the report of the facetrack step that led to this entry and these clips.
+    def report(self, entry: Entry, kept: Sequence[Track]) -> tuple[Path, Mapping[str, JSON]] | None:
+        """Return folder and report of the facetrack step that led to this entry and these clips.
 
         Other settings leave receipts of their own; the right one has the same totals and holds
         every clip at its frames.
@@ -206,7 +208,7 @@ class Receipts:
             spans = {track["key"]: (track["start"], track["stop"]) for track in report["tracks"]}
             same = all(spans.get(track.key) == (track.start, track.stop) for track in kept)
             if same and len(spans) == entry.tracks:
-                return dict(report)
+                return folder, dict(report)
         return None
 
     def scores(self, entry: Entry, kept: Sequence[Track]) -> Mapping[str, Mapping[str, JSON]]:
@@ -258,7 +260,7 @@ def _source(
     no_ledger: bool,
 ) -> Source:
     kept = [_kept(sample) for sample in samples]
-    report = receipts.report(entry, kept)
+    folder, report = receipts.report(entry, kept) or (None, None)
     scores = receipts.scores(entry, kept)
     missing = []
     if no_ledger:
@@ -279,7 +281,8 @@ def _source(
         if facts["key"] not in known:
             score = scores.get(facts["key"], {})
             why = reason_of(score, rules, list(entry.rejected_frames) or [entry.reason])
-            tracks.append(_track(facts, why, score))
+            boxes = _receipt(folder, f"{facts['key']}.json").get("boxes", ()) if folder else ()
+            tracks.append(_track({**facts, "boxes": boxes}, why, score))
     tracks += [_track(facts, facts["reason"]) for facts in report.get("rejected", ())]
     facts = report.get("source") or (samples[0].info.get("facetrack", {}) if samples else {}).get(
         "source", {}
@@ -309,7 +312,7 @@ def _track(
     sync: Mapping[str, JSON] | None = None,
     sample: Sample | None = None,
 ) -> Track:
-    names = ("key", "shot", "face", "score", "found", "others")
+    names = ("key", "shot", "face", "score", "found", "others", "boxes")
     known = {name: facts[name] for name in names if name in facts}
     return Track(
         int(facts["start"]), int(facts["stop"]), reason, sync=sync or {}, sample=sample, **known
@@ -335,8 +338,8 @@ def _owner(row: Mapping[Any, JSON]) -> str:
     return str(row.get("video_id") or row["key"])
 
 
-def _receipt(folder: Path) -> Mapping[str, JSON]:
-    path = folder / "receipt.json"
+def _receipt(folder: Path, name: str = "receipt.json") -> Mapping[str, JSON]:
+    path = folder / name
     try:
         content: dict[str, JSON] = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
