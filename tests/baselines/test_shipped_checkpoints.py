@@ -23,7 +23,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", (*TRAINED, "lip-geometry"))
 def test_the_record_belongs_to_the_file(name: str) -> None:
     facts = record(name)
     assert facts["checkpoint_sha256"] == digest(checkpoints.shipped(name))
@@ -46,4 +46,5 @@ def test_the_frozen_methods_share_one_extractor() -> None:
 
 
 def test_together_they_are_small() -> None:
-    assert sum(checkpoints.shipped(name).stat().st_size for name in TRAINED) < LIMIT
+    names = (*TRAINED, "lip-geometry")
+    assert sum(checkpoints.shipped(name).stat().st_size for name in names) < LIMIT
