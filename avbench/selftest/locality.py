@@ -48,7 +48,7 @@ def locality(subject: Subject, clip: Clip) -> Finding:
         f"compute row t from frames t .. t+{limit} and their sound alone, and normalise within a "
         "row, never over the clip",
         "mean or variance normalisation over the clip, a recurrent or attention layer over rows, "
-        "padded convolutions over time, centre padding of the spectrogram.",
+        "padded convolutions over time, centre padding of the spectrogram, or one stream delayed.",
     )
 
 

@@ -58,6 +58,10 @@ def process(subject: Subject, clip: Clip) -> Finding:
             "save it, and give selftest.run the checkpoint",
             "a method trained further after it was loaded, or an option that was not told.",
         )
+    try:
+        json.dumps(dict(origin.options))
+    except TypeError:
+        return Finding(name, "not-applicable", "Its options cannot be told to another process.")
     there = ask_child(subject, clip)
     difference = here.difference(there)
     measured: dict[str, JSON] = {"difference": difference}
