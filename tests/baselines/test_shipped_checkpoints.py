@@ -23,7 +23,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("name", (*TRAINED, "lip-geometry"))
+@pytest.mark.parametrize("name", [*TRAINED, "lip-geometry"])
 def test_the_record_belongs_to_the_file(name: str) -> None:
     facts = record(name)
     assert facts["checkpoint_sha256"] == digest(checkpoints.shipped(name))
