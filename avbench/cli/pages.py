@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from avbench.pages.render import Films
+    from avbench.pages.write import Films
 
 
 @click.command("pages")
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 @click.option(
     "--clips",
     "films",
-    type=click.Choice(["embed", "beside"]),
-    default="embed",
+    type=click.Choice(["auto", "embed", "beside"]),
+    default="auto",
     show_default=True,
     help="Where clips play from: inside each page, which then works alone, or files beside it, "
-    "which keeps the pages of long programmes small.",
+    "which keeps the pages of long programmes small; auto: inside, up to 64 MiB a page.",
 )
 @click.option(
     "--curves",

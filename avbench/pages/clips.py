@@ -38,6 +38,8 @@ class View:
     curve: Sequence[float] = ()
     best: int = 0
     """Offset of least distance on the curve."""
+    curve_of: str = ""
+    """What the curve was measured on."""
     drift: Sequence[int] = ()
     """The alignment, where it is not one offset."""
 
@@ -67,7 +69,8 @@ def view(sample: Sample, film: str, measure: Measure | None = None) -> View:
     varies = sample.alignment.offset is None
     poster = _still(frames[len(frames) // 2], POSTER_SIDE)
     drift = sample.alignment.video_index.tolist() if varies else []
-    return View(stills, poster, film, first, values, best, drift)
+    curve_of = "in this clip as it is stored" if measure else "in the source"
+    return View(stills, poster, film, first, values, best, curve_of, drift)
 
 
 def stored_curve(sync: Mapping[str, JSON]) -> list[float]:
@@ -115,7 +118,7 @@ def sync_facts(sync: Mapping[str, JSON]) -> list[tuple[str, str]]:
     facts = []
     if "offset" in sync:
         words = describe_offset(int(sync["offset"]))
-        facts.append(("measured offset", f"{int(sync['offset']):+d} frames: {words}"))
+        facts.append(("sync in the source", f"{int(sync['offset']):+d} frames: {words}"))
     names = {"confidence": "confidence", "min_distance": "least distance", "windows": "windows"}
     for name, label in names.items():
         if name in sync:

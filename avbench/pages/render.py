@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Literal
 
 import jinja2
 from markupsafe import Markup
@@ -22,7 +21,6 @@ from avbench.pages.model import Entry, Source, Track
 from avbench.shards import ShardSet
 
 ASSETS = "avbench.pages.assets"
-Films = Literal["embed", "beside"]
 _SAFE = re.compile(r"[a-z0-9]+(-+[a-z0-9]+)*")
 
 
@@ -60,7 +58,7 @@ def page_of(video_id: str) -> str:
 class Renderer:
     """Fills the templates for one set."""
 
-    def __init__(self, found: ShardSet, films: Films, measure: Measure | None = None) -> None:
+    def __init__(self, found: ShardSet, measure: Measure | None = None) -> None:
         self._templates = jinja2.Environment(
             loader=jinja2.FunctionLoader(_asset),
             autoescape=True,
@@ -68,7 +66,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._films, self._measure = films, measure
+        self._measure = measure
         self._rules: Mapping[str, JSON] = found.manifest["recipe"].get("sync", {})
         style, script = _asset("pages.css"), _asset("pages.js")
         self._shared = {
@@ -81,7 +79,6 @@ class Renderer:
             "script": Markup(script),
             "style_hash": _hash(style),
             "script_hash": _hash(script),
-            "media": "data:" if films == "embed" else "'self' file:",
             "span": draw.span_words,
             "clock": draw.clock,
             "percent": draw.percent,

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from avbench import media, progress
 from avbench.errors import UnknownName, UsageError
 from avbench.pages.clips import Measure, data_uri
 from avbench.pages.model import Source, gather, read_ledger
-from avbench.pages.render import Films, Renderer, Tally, page_of
+from avbench.pages.render import Renderer, Tally, page_of
 from avbench.shards import open_set, to_json, write_atomic
 
+Films = Literal["auto", "embed", "beside"]
+HEAVY = 64 * 2**20
+"""Bytes of clips beyond which a page does not hold them itself, unless told to."""
 LIST = "pages.json"
 """Names every file of the pages, so that later ones can replace them and nothing else."""
 
@@ -22,7 +26,7 @@ def write_pages(
     out: Path,
     *,
     sources: Sequence[str] = (),
-    films: Films = "embed",
+    films: Films = "auto",
     measure: Measure | None = None,
 ) -> list[str]:
     """Write the pages of a shard set.
@@ -36,7 +40,8 @@ def write_pages(
     sources
         Ids of the only sources to write pages of; all where empty.
     films
-        Whether the clips stand in the pages (each works alone) or lie beside them.
+        Whether the clips stand in the pages (each works alone) or lie beside them; auto: inside,
+        unless the clips of a source are more than `HEAVY` bytes.
     measure
         Measures the sync curve of each clip; without it only stored curves are drawn.
 
@@ -65,7 +70,7 @@ def write_pages(
             raise UnknownName("source", name, known)
     planned = {page_of(name) for name in known} | {_film(key) for key in index.get("key", ())}
     folder = _Folder(out, planned | {"index.html"})
-    renderer, tally = Renderer(found, films, measure), Tally()
+    renderer, tally = Renderer(found, measure), Tally()
     wanted = list(sources) or None
     total = len(wanted) if wanted else len(known)
     for source in progress.track(gather(found, wanted), "pages", total, "source"):
@@ -79,16 +84,17 @@ def write_pages(
 
 def _films(source: Source, films: Films, folder: _Folder) -> dict[str, str]:
     """Return where each kept clip plays from, by key, after writing what lies beside the page."""
-    addresses = {}
-    for track in source.kept:
-        assert track.sample is not None
-        film = media.join(track.sample.video, track.sample.sound)
-        if films == "embed":
-            addresses[track.key] = data_uri("video/mp4", film)
-        else:
-            addresses[track.key] = _film(track.key)
-            folder.write(addresses[track.key], film)
-    return addresses
+    made = {
+        track.key: media.join(track.sample.video, track.sample.sound)
+        for track in source.kept
+        if track.sample is not None
+    }
+    heavy = sum(map(len, made.values())) > HEAVY
+    if films == "embed" or (films == "auto" and not heavy):
+        return {key: data_uri("video/mp4", film) for key, film in made.items()}
+    for key, film in made.items():
+        folder.write(_film(key), film)
+    return {key: _film(key) for key in made}
 
 
 def _film(key: str) -> str:

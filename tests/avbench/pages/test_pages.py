@@ -14,7 +14,7 @@ from pages_maker import HOSTILE, HOSTILE_FILE
 from avbench import media
 from avbench.cli import main
 from avbench.errors import DataError, UnknownName, UsageError
-from avbench.pages import write_pages
+from avbench.pages import write, write_pages
 from avbench.pages.clips import sync_facts
 from avbench.pages.model import Source, gather, read_ledger, reason_of
 from avbench.pages.write import LIST
@@ -177,7 +177,7 @@ def test_the_pages_say_what_became_of_everything(written: Path) -> None:
         "frames 5–34 (30), 0:00.20–0:01.40, shot 0",  # noqa: RUF001
         "+2 frames: sound is 80 ms early (audio leads by 2 frames)",
         "two-faces-0000-01 sync: offset beyond 3 frames",
-        "measured offset -9 frames: sound is 360 ms late (video leads by 9 frames)",
+        "sync in the source -9 frames: sound is 360 ms late (video leads by 9 frames)",
         "something odd in two-faces.mp4",
         "Kept where the confidence is at least 0.12 and the offset at most 3 frames",
     ):
@@ -244,6 +244,19 @@ def test_films_can_lie_beside_the_pages(built: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "pages" / "clips").iterdir()) == []
 
 
+def test_heavy_clips_lie_beside_their_page(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write, "HEAVY", 70_000)
+    sizes = {s.key: len(s.video) + len(s.sound) for s in open_set(built).samples()}
+    assert sizes["two-faces-0000-00"] < 70_000 < sizes["plain-0000-00"]
+    write_pages(built, tmp_path)
+    (light,) = page(tmp_path, "two-faces.html").all("video")
+    (heavy,) = page(tmp_path, "plain.html").all("video")
+    assert str(light["src"]).startswith("data:")
+    assert heavy["src"] == "clips/plain-0000-00.mp4"
+
+
 def test_the_same_set_gives_the_same_bytes(built: Path, written: Path, tmp_path: Path) -> None:
     write_pages(built, tmp_path / "again")
     first, again = (
@@ -285,7 +298,7 @@ def test_a_damaged_ledger_or_receipt_is_named(
         read_ledger(built)
 
 
-def test_curves_find_the_fault_that_was_drawn(built: Path, tmp_path: Path) -> None:
+def test_measured_curves_are_drawn(built: Path, tmp_path: Path) -> None:
     def measure(sample: object) -> list[float]:
         return [1.0, 0.9, 0.2, 0.9, 1.0, 1.0, 1.1]
 
@@ -293,6 +306,24 @@ def test_curves_find_the_fault_that_was_drawn(built: Path, tmp_path: Path) -> No
     content = page(tmp_path / "pages", "plain.html")
     assert len(content.all("polyline")) == 1
     assert "offset -1, distance 0.2000" in content.text
+
+
+@pytest.mark.slow
+def test_curves_find_the_fault_that_was_drawn(tmp_path: Path) -> None:
+    films, built, out = tmp_path / "films", tmp_path / "set", tmp_path / "pages"
+    quick = ["--engine", "local", "--split", "test", "--sync", "off", "--distort", "global"]
+    for arguments in (
+        ["synth", "--out", films, "--videos", 1, "--pool", "test"],
+        ["build-shards", films, "--out", built, *quick],
+        ["pages", built, "--out", out, "--curves"],
+    ):
+        done = CliRunner().invoke(main, [str(word) for word in arguments])
+        assert done.exit_code == 0, done.output
+    (sample,) = open_set(built).samples()
+    offset = sample.alignment.offset
+    assert offset
+    content = page(out, f"{sample.key.rpartition('-0000-')[0]}.html")
+    assert f"offset {offset:+d}, distance" in content.text
 
 
 @pytest.mark.parametrize(
@@ -314,7 +345,7 @@ def test_the_reason_of_a_scored_track(
 
 def test_measures_that_are_not_known_here_are_shown_by_name() -> None:
     facts = dict(sync_facts({"offset": 0, "p_value": 0.01, "curve": [1, 2], "search": 15}))
-    assert facts["measured offset"] == "+0 frames: in sync"
+    assert facts["sync in the source"] == "+0 frames: in sync"
     assert facts["p value"] == "0.01"
     assert "curve" not in facts
     assert re.fullmatch(r"-15 to \+15", facts["offsets tried"])
