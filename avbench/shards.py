@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 """Version of the layout of a sample and of ``dataset.json``."""
 MANIFEST = "dataset.json"
+FEW = 10
+"""Intervals over fewer speakers than these say little."""
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -251,13 +253,17 @@ class ShardSet:
                 yield _sample_of(path, key, members)
 
     def items(self, split: str | None = None, limit: int | None = None) -> Iterator[Item]:
-        """Yield clips in shard order that are decoded when they are needed."""
+        """Yield clips in shard order that are decoded when they are needed.
+
+        Their ``source`` is the speaker where a split has at least ten that are known, so that
+        statistics over them mean something, else the video.
+        """
         return islice(self._items(split), limit)
 
     def _items(self, split: str | None) -> Iterator[Item]:
+        known = _clusters(self.index(split))
         for info in self._chosen(split):
             path = self.directory / info.name
-            known = _clusters(self._index_of(info))
             for key, members in _read_tar(path):
                 yield _item_of(path, key, members, known.get(key, key))
 
@@ -328,8 +334,10 @@ def decode_sample(sample: Sample) -> Clip:
 
 
 def _clusters(index: pd.DataFrame) -> dict[str, str]:
-    """Return what each clip shares with others, by its key."""
+    """Return what each clip shares with others, by its key; see `ShardSet.items`."""
     columns = [c for c in ("key", "video_id", "speaker") if c in index]
+    if "speaker" in index and index["speaker"].nunique() < FEW:
+        columns.remove("speaker")
     known = index[columns].astype(object).where(index[columns].notna(), None)
     rows = cast("list[dict[str, JSON]]", known.to_dict("records"))
     return {row["key"]: cluster(row, row["key"]) for row in rows}

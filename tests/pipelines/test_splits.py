@@ -78,6 +78,19 @@ def test_the_longest_path_wins(corpus: Path, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("speakers", [2, 10])
+def test_clips_of_a_speaker_belong_together_where_there_are_enough(
+    speakers: int, tmp_path: Path
+) -> None:
+    names = [f"{number % speakers}/{number}.mp4" for number in range(12)]
+    for number, name in enumerate(names):
+        write_source(tmp_path / "films" / name, seed=number, frames=30)
+    lines = [f"{name},test,speaker-{name.partition('/')[0]}," for name in names]
+    make(tmp_path / "films", tmp_path / "set", listed(tmp_path, *lines))
+    sources = {item.source for item in open_set(tmp_path / "set").items("test")}
+    assert len(sources) == (10 if speakers == 10 else 12)
+
+
 @pytest.mark.parametrize(
     ("lines", "head", "error", "complaint"),
     [
