@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from avbench.data import JSON
+from avbench import media
+from avbench.data import JSON, Alignment
 from avbench.errors import DataError
 from avbench.shards import Sample, ShardSet
+from avbench.timing import num_frames_to_samples
 
 LEDGER = "ledger.parquet"
 UNNAMED = "no reason is recorded"
@@ -38,6 +40,7 @@ class Entry:
     step: str = ""
     reason: str = ""
     sha256: str = ""
+    attempts: int = 0
     frames: int = 0
     """25 fps frames that came in."""
     kept_frames: int = 0
@@ -87,6 +90,7 @@ class Track:
     boxes: Sequence[Sequence[float]] = field(default=(), repr=False)
     """x1, y1, x2, y2 in source pixels in each of its frames; empty where not recorded."""
     sample: Sample | None = field(default=None, repr=False)
+    """The stored clip; of a rejected track as it was cut, where that is still there."""
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -110,12 +114,12 @@ class Source:
     @property
     def kept(self) -> list[Track]:
         """Tracks that became clips."""
-        return [track for track in self.tracks if track.sample is not None]
+        return [track for track in self.tracks if not track.reason]
 
     @property
     def rejected(self) -> list[Track]:
         """Tracks that did not."""
-        return [track for track in self.tracks if track.sample is None]
+        return [track for track in self.tracks if track.reason]
 
     @property
     def frames(self) -> int:
@@ -281,8 +285,7 @@ def _source(
         if facts["key"] not in known:
             score = scores.get(facts["key"], {})
             why = reason_of(score, rules, list(entry.rejected_frames) or [entry.reason])
-            boxes = _receipt(folder, f"{facts['key']}.json").get("boxes", ()) if folder else ()
-            tracks.append(_track({**facts, "boxes": boxes}, why, score))
+            tracks.append(_cut(facts, why, score, folder))
     tracks += [_track(facts, facts["reason"]) for facts in report.get("rejected", ())]
     facts = report.get("source") or (samples[0].info.get("facetrack", {}) if samples else {}).get(
         "source", {}
@@ -304,6 +307,29 @@ def _kept(sample: Sample) -> Track:
     stop = int(facts.get("stop", start + len(sample.alignment)))
     facts = {**facts, "key": sample.key, "start": start, "stop": stop}
     return _track(facts, "", sample.info.get("sync") or {}, sample)
+
+
+def _cut(
+    facts: Mapping[str, JSON], reason: str, sync: Mapping[str, JSON], folder: Path | None
+) -> Track:
+    """Return a track that was cut and is in no shard, with what its receipt's folder still has."""
+    if folder is None:
+        return _track(facts, reason, sync)
+    key = str(facts["key"])
+    facts = {**_receipt(folder, f"{key}.json"), **facts}
+    try:
+        video = (folder / f"{key}.mp4").read_bytes()
+        sound = media.read_sound(folder / f"{key}.flac")
+    except (OSError, DataError):
+        return _track(facts, reason, sync)
+    frames = int(facts["stop"]) - int(facts["start"])
+    samples = num_frames_to_samples(frames)
+    # As much of the sound around it lies before it as after it.
+    before = (len(sound) - samples) // 2
+    own = media.encode_sound(sound[before : before + samples])
+    info = {"facetrack": facts, "sync": sync}
+    sample = Sample(key, video, own, Alignment.from_offset(0, frames), info)
+    return _track(facts, reason, sync, sample)
 
 
 def _track(

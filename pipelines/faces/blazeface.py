@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import ceil
-from tempfile import TemporaryFile
 
 import cv2
 import numpy as np
 
 from avbench.data import FloatArray, UInt8Array
 from avbench.errors import MissingDependency
+from avbench.quiet import hushed
 
 from .boxes import PAD_VALUE, Detections, merge
 
@@ -52,7 +49,7 @@ class BlazeFace:
     """
 
     def __init__(self, confidence: float = 0.5) -> None:
-        with _quiet():
+        with hushed():
             try:
                 from mediapipe.python.solutions.face_detection import FaceDetection
             except ImportError as error:
@@ -138,21 +135,3 @@ def corners(height: int, width: int) -> list[tuple[int, int, int]]:
         return []
     side = 2 * min(height, width) // 3
     return [(x, y, side) for y in (0, height - side) for x in (0, width - side)]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what native code writes to standard error to itself, unless something fails."""
-    with TemporaryFile() as held, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        saved = os.dup(2)
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(saved, held.read())
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
