@@ -70,7 +70,8 @@ def command(videos: tuple[Path, ...], **options: Any) -> None:
     that does not belong, in the spread of such sound; the p-value says how often strangers' sound
     comes so high. good is p below 0.01, fair below 0.05; in all other cases, as where the person
     on screen is not the one who speaks, no offset is believed. Whether a viewer would notice is
-    judged by ITU-R BT.1359.
+    judged by ITU-R BT.1359. "over time" shows the same for parts of about 3 s, with a question
+    mark where a part alone is not sure.
 
     The video is only read. One bad file never stops the others. Exit code 0 where every file has
     an answer, 3 where one is damaged, shows no face, has no sound, or its offset cannot be told.

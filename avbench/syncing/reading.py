@@ -32,7 +32,7 @@ DEGREES = 8
 """Degrees of freedom of the t distribution, from pairs of strangers."""
 GOOD, FAIR = 0.01, 0.05
 """Largest p-values that are called good and fair."""
-_SAME = 1e-6
+_SAME = 1e-4
 """A spread of cosines below this means that nothing changes, as in silence."""
 
 

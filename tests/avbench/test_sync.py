@@ -149,3 +149,38 @@ def test_help_has_examples() -> None:
     assert result.exit_code == 0
     assert "avbench sync talk.mp4 --fix talk-in-sync.mp4" in result.stdout
     assert "  [default: 15;" in result.stdout
+
+
+@pytest.mark.slow
+def test_every_shot_has_its_own_offset(tmp_path: Path) -> None:
+    request = CorpusRequest(
+        videos=1, pool="test", preset="easy-v1", kind="programme", seconds=20, shot_offsets=8
+    )
+    write_corpus(tmp_path, request)
+    video, record = next(tmp_path.glob("*.mp4")), tmp_path / "record.json"
+    truth = json.loads(video.with_suffix(".truth.json").read_text("utf-8"))
+    result = sync(video, "--limit-faces", 3, "--json", record)
+    assert result.exit_code == 3
+    assert "cannot tell: its parts differ, with offsets of" in result.stdout
+    assert "2 further faces are left out" in result.stdout
+    faces = json.loads(record.read_text("utf-8"))["files"][0]["faces"]
+    assert len(faces) == 3
+    for face in faces:
+        middle = (face["start_s"] + face["stop_s"]) / 2 * 25
+        (shot,) = (s for s in truth["shots"] if s["start"] <= middle < s["stop"])
+        assert (face["offset"], face["grade"]) == (shot["offset"], "good")
+
+
+@pytest.mark.media
+@pytest.mark.parametrize(("name", "frames"), [("m6_swiz3n.mpg", 5), ("f1_brbk7n.mpg", -8)])
+def test_recorded_speakers_are_read_to_the_frame(
+    shared_media: Path, tmp_path: Path, name: str, frames: int
+) -> None:
+    source = shared_media / "grid" / "others" / name
+    moved = shift_sound(source, tmp_path / "moved.mp4", Fraction(-frames, 25)).path
+    record = tmp_path / "record.json"
+    result = sync(source, moved, "--json", record, method="lip-geometry")
+    assert result.exit_code == 0, result.output
+    before, after = (entry["offset"] for entry in json.loads(record.read_text("utf-8"))["files"])
+    assert abs(before) <= 1
+    assert abs(after - before - frames) <= 1
