@@ -144,7 +144,7 @@ def timeline(source: Source, anchors: Mapping[int, str]) -> Timeline:
             bars.append(_bar(start, stop, scale, y, SHOT, "transition", title))
         y += SHOT + 8
     for name, height, chosen in (("kept", LANE, True), ("rejected", THIN, False)):
-        own = [(n, t) for n, t in enumerate(source.tracks) if (t.sample is not None) == chosen]
+        own = [(n, t) for n, t in enumerate(source.tracks) if (not t.reason) == chosen]
         if not own:
             continue
         rows.append((y, name))
@@ -226,7 +226,7 @@ def scatter(tracks: Sequence[Track], anchors: Mapping[int, str], rules: Mapping[
     for number, track in measured:
         offset, confidence = int(track.sync["offset"]), float(track.sync["confidence"])
         title = f"{_title(track)}: offset {offset:+d}, confidence {confidence:.4f}"
-        css = "kept" if track.sample is not None else "rejected"
+        css = "rejected" if track.reason else "kept"
         dots.append((across(offset), up(confidence), css, title, anchors.get(number, "")))
     ticks = [(across(k), f"{k:+d}" if k else "0") for k in range(-search, search + 1, 5)]
     levels = [(up(v), f"{v:.2f}") for v in np.linspace(max(low, 0), top, 3)]

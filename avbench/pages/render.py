@@ -93,7 +93,8 @@ class Renderer:
                 "anchor": f"rejected-{n}",
                 "track": track,
                 "label": track.key or f"shot {track.shot}",
-                "facts": sync_facts(track.sync),
+                "sync": _briefly(track.sync),
+                "clip": self._clip(track, films) if track.sample is not None else None,
             }
             for n, track in enumerate(source.rejected)
         ]
@@ -159,7 +160,7 @@ class Renderer:
             "view": shown,
             "length": len(sample.alignment),
             "facts": sync_facts(track.sync),
-            "truth": truth_words(sample),
+            "truth": "" if track.reason else truth_words(sample),
             "speaker": str(sample.info.get("speaker", "")),
             "curve": draw.curve(shown.curve, shown.best) if shown.curve else None,
             "drift": draw.drift(shown.drift) if shown.drift else None,
@@ -167,6 +168,12 @@ class Renderer:
 
     def _page(self, template: str, **context: object) -> bytes:
         return self._templates.get_template(template).render(self._shared, **context).encode()
+
+
+def _briefly(sync: Mapping[str, JSON]) -> str:
+    if "offset" in sync and "confidence" in sync:
+        return f"{int(sync['offset']):+d} frames, confidence {sync['confidence']:g}"
+    return str(sync.get("note", ""))
 
 
 def _steps(entries: Sequence[Entry], passed: Mapping[str, int]) -> list[tuple[str, int, str]]:

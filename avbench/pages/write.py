@@ -83,10 +83,10 @@ def write_pages(
 
 
 def _films(source: Source, films: Films, folder: _Folder) -> dict[str, str]:
-    """Return where each kept clip plays from, by key, after writing what lies beside the page."""
+    """Return where each clip plays from, by key, after writing what lies beside the page."""
     made = {
         track.key: media.join(track.sample.video, track.sample.sound)
-        for track in source.kept
+        for track in source.tracks
         if track.sample is not None
     }
     heavy = sum(map(len, made.values())) > HEAVY
@@ -109,10 +109,14 @@ class _Folder:
         self._written: set[str] = set()
         # First of all a list, so that a folder that was broken off is known for what it is.
         root.mkdir(parents=True, exist_ok=True)
-        self._list(self._old | planned)
+        self._known = self._old | planned
+        self._list(self._known)
 
     def write(self, name: str, content: bytes) -> None:
-        """Write one of the planned files."""
+        """Write one file, which is listed before it is there."""
+        if name not in self._known:
+            self._known.add(name)
+            self._list(self._known)
         self._written.add(name)
         path = self._root / name
         path.parent.mkdir(parents=True, exist_ok=True)

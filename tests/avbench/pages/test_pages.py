@@ -177,6 +177,7 @@ def test_the_pages_say_what_became_of_everything(written: Path) -> None:
         "frames 5–34 (30), 0:00.20–0:01.40, shot 0",  # noqa: RUF001
         "+2 frames: sound is 80 ms early (audio leads by 2 frames)",
         "two-faces-0000-01 sync: offset beyond 3 frames",
+        "-9 frames, confidence 0.4",
         "sync in the source -9 frames: sound is 360 ms late (video leads by 9 frames)",
         "something odd in two-faces.mp4",
         "Kept where the confidence is at least 0.12 and the offset at most 3 frames",
@@ -247,14 +248,34 @@ def test_films_can_lie_beside_the_pages(built: Path, tmp_path: Path) -> None:
 def test_heavy_clips_lie_beside_their_page(
     built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write, "HEAVY", 70_000)
-    sizes = {s.key: len(s.video) + len(s.sound) for s in open_set(built).samples()}
-    assert sizes["two-faces-0000-00"] < 70_000 < sizes["plain-0000-00"]
+    monkeypatch.setattr(write, "HEAVY", 100_000)
     write_pages(built, tmp_path)
-    (light,) = page(tmp_path, "two-faces.html").all("video")
-    (heavy,) = page(tmp_path, "plain.html").all("video")
+    (light,) = page(tmp_path, "plain.html").all("video")
+    heavy = page(tmp_path, "two-faces.html").all("video")
     assert str(light["src"]).startswith("data:")
-    assert heavy["src"] == "clips/plain-0000-00.mp4"
+    names = ["clips/two-faces-0000-00.mp4", "clips/two-faces-0000-01.mp4"]
+    assert [video["src"] for video in heavy] == names
+    assert sum((tmp_path / name).stat().st_size for name in names) > 100_000
+
+
+def test_a_clip_that_sync_rejected_can_be_seen_and_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = pages_maker.make(tmp_path, monkeypatch)
+    write_pages(built, tmp_path / "pages", films="beside")
+    film = tmp_path / "pages" / "clips" / "two-faces-0000-01.mp4"
+    source = tmp_path / "films" / "two-faces.mp4"
+    own = media.read_audio(source, 60)[15 * 640 : 60 * 640]
+    assert np.array_equal(media.read_audio(film, 45), own)
+    assert len(media.read_video(film)) == 45
+    card = page(tmp_path / "pages", "two-faces.html").text
+    assert card.count("two-faces-0000-01 sync: offset beyond 3 frames") == 2  # its line and itself
+    assert "0 11 22 33 44" in card
+    for left in (built / "work" / "facetracks").glob("two-*/*.flac"):
+        left.unlink()
+    write_pages(built, tmp_path / "pages", films="beside")
+    assert not film.exists()
+    assert film.with_name("two-faces-0000-00.mp4").exists()
 
 
 def test_the_same_set_gives_the_same_bytes(built: Path, written: Path, tmp_path: Path) -> None:
