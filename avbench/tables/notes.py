@@ -49,7 +49,7 @@ def run_notes(
         )
         notes += _detectable_notes(run.comparisons or {}, rows, metrics)
     notes += [*_refusal_notes(block), *_failure_notes(block, rows, names)]
-    return [*notes, *_origin_notes(block, names)]
+    return list(dict.fromkeys([*notes, *_origin_notes(block, names)]))
 
 
 def chance_note(search: int, tolerances: Iterable[int], truth: str = "uniform") -> str:
@@ -109,7 +109,11 @@ def _spread_notes(rows: Sequence[Score], metrics: Sequence[str], shown: str) -> 
     said = " or ".join(_INTERVALS.get(kind, kind) for kind in kinds)
     over = f" ({plural(clusters[-1], 'recording')})" if clusters else ""
     cautions = dict.fromkeys(row.caution for row in chosen if row.caution)
-    return [f"In square brackets: 95 % interval, {said}{over}.", *cautions]
+    return [f"In square brackets: 95 % interval, {said}{over}.", *map(_sentence, cautions)]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _detectable_notes(
@@ -131,7 +135,13 @@ def _detectable_notes(
             found.append(f"{how.scale * max(sizes):.1f} ({how.title.replace(' (%)', '')})")
     if not found:
         return []
+    cautions = dict.fromkeys(
+        cell["caution"]
+        for cell in comparisons["cells"]
+        if cell["metric"] in metrics and cell["window"] in windows and cell.get("caution")
+    )
     return [
+        *map(_sentence, cautions),
         "Between any two of these methods a true difference of so many points would be found four "
         f"times out of five: {', '.join(found)}."
     ]
