@@ -20,6 +20,7 @@ COMMANDS = {
     "synth": "Make the embedded corpus: drawn talking heads with planted truth.",
     "build-shards": "Turn videos into facetracks and WebDataset shards.",
     "inspect": "Look into a shard set: totals, samples, pictures.",
+    "why": "Say what became of one source file of a build, and what to change to keep it.",
     "pages": "Show every source of a shard set as pages for the browser.",
     "overlay": "Draw tracks, reasons and sync scores into a source video.",
     "stats": "Count what shard sets hold: splits, pairs, hours, offsets, drift.",
