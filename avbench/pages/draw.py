@@ -358,16 +358,29 @@ class Balance:
         return self.whole == sum(count for _, count, *_ in self.parts)
 
 
-def balance(whole: int, kept: int, lost: Iterable[Mapping[str, int]]) -> Balance:
-    """Lay out a total: what was kept, then what was lost by reason, the most first."""
+def balance(
+    whole: int, kept: int, lost: Iterable[Mapping[str, int]], colours: Sequence[str] = ()
+) -> Balance:
+    """Lay out a total: what was kept, then what was lost by reason, the most first.
+
+    Parameters
+    ----------
+    whole, kept
+        The total, and what was kept of it.
+    lost
+        Numbers by reason; they are added up.
+    colours
+        Reasons in the order in which they take colours, so that drawings agree; others follow.
+    """
     reasons: Counter[str] = Counter()
     for each in lost:
         reasons.update(each)
     ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    taken = list(dict.fromkeys([*colours, *(name for name, _ in ordered)]))
     parts, place = [], 0.0
     for number, (name, count) in enumerate([("kept", kept), *ordered]):
         wide = 100 * count / whole if whole else 0.0
-        css = "kept" if number == 0 else f"lost lost-{(number - 1) % 5}"
+        css = f"lost lost-{taken.index(name) % 5}" if number else "kept"
         parts.append((name, count, round(place, 3), round(wide, 3), css))
         place += wide
     return Balance(whole, parts)

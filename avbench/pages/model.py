@@ -52,7 +52,9 @@ class Entry:
     @property
     def name(self) -> str:
         """Where it was, below what was given to the build."""
-        return f"{self.source}/{self.path}" if self.source else self.path
+        # A file that was given by itself is its own source.
+        outer = "" if self.source == self.path else self.source
+        return f"{outer}/{self.path}" if outer else self.path
 
     @property
     def balanced(self) -> bool:
@@ -84,7 +86,7 @@ class Track:
     found: float | None = None
     """Share of the frames looked at in which the face was found."""
     others: int | None = None
-    """Kept tracks that share frames with it."""
+    """Tracks that were cut, too, and share frames with it."""
     sync: Mapping[str, JSON] = field(default_factory=dict)
     """What was measured before any fault, or a note that says why nothing was."""
     boxes: Sequence[Sequence[float]] = field(default=(), repr=False)

@@ -137,14 +137,16 @@ class Renderer:
         frames = sum(entry.frames for entry in entries)
         kept_frames = sum(entry.kept_frames for entry in entries)
         lost = [entry.rejected_frames for entry in entries]
+        by_frame = draw.balance(frames, kept_frames, lost)
+        colours = [name for name, *_ in by_frame.parts[1:]]
         tracks = tally.kept + tally.named.total()
         return self._page(
             "index.html",
             rows=rows,
             known=ledger is not None,
             funnel=draw.funnel(_steps(entries, passed)) if ledger else [],
-            frames=draw.balance(frames, kept_frames, lost),
-            tracks=draw.balance(tracks, tally.kept, [tally.named]),
+            frames=by_frame,
+            tracks=draw.balance(tracks, tally.kept, [tally.named], colours),
             unbalanced=[entry.name for entry in entries if not entry.balanced],
             offsets=draw.histogram(tally.offsets, "offset") if tally.offsets else None,
             missing=sorted(tally.missing.items()),
