@@ -21,7 +21,7 @@ KNOWN = {"constant": ["skill"], "lip-geometry": ["names"]}
 
 @pytest.fixture(scope="module")
 def heads() -> Material:
-    return drawn_heads()
+    return drawn_heads(count=5)
 
 
 @pytest.mark.slow
@@ -33,7 +33,7 @@ def test_every_installed_method_passes(name: str, heads: Material) -> None:
         if name in TRAINED:
             raise
         pytest.skip(f"there is nothing to test: {error}")
-    report = selftest.run(name, clips=heads.clips)
+    report = selftest.run(name, clips=heads.clips, windows=2)
     assert (report.failed, report.warned) == ([], KNOWN.get(name, [])), report.to_text()
     if name in TRAINED:
         for law in ("sign", "bias", "shift", "confidence", "locality", "process", "unrelated"):
