@@ -48,7 +48,7 @@ def test_the_wheel_holds_code_types_and_checkpoints_and_nothing_else(wheel: Path
         "pipelines",
     }
     assert "avbench/py.typed" in names
-    for checkpoint in ("syncnet", "sync-cls", "sync-e2e"):
+    for checkpoint in ("syncnet", "sync-cls", "sync-e2e", "lip-geometry"):
         assert f"avbench/checkpoints/{checkpoint}.safetensors" in names
         assert f"avbench/checkpoints/{checkpoint}.json" in names
     for asset in ("base.html", "site.css", "site.js"):
@@ -85,5 +85,13 @@ def test_the_command_works_anywhere(installed: Path, tmp_path: Path, decoy: bool
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for name in ("constant", "oracle", "syncnet", "diag-avg", "sync-cls", "sync-e2e"):
+    for name in (
+        "constant",
+        "oracle",
+        "syncnet",
+        "diag-avg",
+        "sync-cls",
+        "sync-e2e",
+        "lip-geometry",
+    ):
         assert name in done.stdout

@@ -1,4 +1,4 @@
-"""The shipped networks, which have seen drawn faces only, on filmed speakers."""
+"""The shipped networks on filmed speakers that none of them has seen."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def speakers(shared_media: Path, tmp_path_factory: pytest.TempPathFactory) -> li
     return found
 
 
-@pytest.mark.parametrize("name", ["syncnet", "diag-avg", "sync-cls", "sync-e2e"])
+@pytest.mark.parametrize("name", ["syncnet", "diag-avg", "sync-cls", "sync-e2e", "lip-geometry"])
 @pytest.mark.parametrize("offset", [-4, 0, 4])
 def test_filmed_speakers_are_synchronised(name: str, offset: int, speakers: list[Clip]) -> None:
     method = methods.load(name)
