@@ -8,8 +8,9 @@ clip (ranks called 27 of 100 strangers' sounds significant at 2 %), so that thei
 are used: the confidence is the height of the best diagonal above that mean in those units of
 spread, and its p-value comes from Student's t, times the number of diagonals (Bonferroni).
 
-Sound paired with strangers' faces reaches a confidence of 4.5 as often in clips of 3 s as of 8 s;
-`DEGREES` was chosen so that the p-value says how often. ``benchmarks/sync_shifts.py`` measures it.
+Neither the spread nor the tail is that of a normal distribution: `MOST_DEGREES` and
+`ROWS_A_DEGREE` were chosen so that the p-value says how often sound paired with strangers' faces
+comes so high, which ``benchmarks/sync_shifts.py`` measures.
 
 References
 ----------
@@ -28,8 +29,8 @@ from scipy import stats
 from avbench.data import FloatArray
 from avbench.similarity import diagonal_means, pick_offset
 
-DEGREES = 8
-"""Degrees of freedom of the t distribution, from pairs of strangers."""
+MOST_DEGREES, ROWS_A_DEGREE = 8, 12
+"""Degrees of freedom of the t distribution: one for every 12 rows (half a second), at most 8."""
 GOOD, FAIR = 0.01, 0.05
 """Largest p-values that are called good and fair."""
 _SAME = 1e-4
@@ -109,7 +110,7 @@ def read_offset(
     # A mean over fewer rows varies more.
     scores = height * np.sqrt(_elements(rows, search, start, stop) / (stop - start))
     offset, lowest, _ = pick_offset(np.negative(scores), search)
-    tail = float(stats.t.sf(-lowest, DEGREES))
+    tail = float(stats.t.sf(-lowest, min(rows / ROWS_A_DEGREE, MOST_DEGREES)))
     return Reading(
         offset, -lowest, min(1.0, (2 * search + 1) * tail), _sharpness(curve), tuple(curve.tolist())
     )

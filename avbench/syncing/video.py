@@ -83,6 +83,7 @@ class VideoReport:
             "seconds": round(self.seconds, 3),
             **_offset_json(verdict.offset),
             "confidence": verdict.grade,
+            "p_value": _known(verdict.p_value),
             "agreement": _known(verdict.agreement),
             "words": verdict.words,
             "reason": verdict.reason,
@@ -133,7 +134,7 @@ def measure(
     verdict = decide(readings)
     if not readings:
         reason = found.reason or next(iter({face.note for face in faces}))
-        verdict = Verdict(None, "low", None, reason)
+        verdict = Verdict(None, "low", None, None, reason)
     return VideoReport(Path(video), found.info.duration_s, verdict, faces, found.found)
 
 

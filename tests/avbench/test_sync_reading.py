@@ -112,10 +112,34 @@ def test_verdict_is_the_weighted_agreement_of_the_sure() -> None:
     )
 
 
+def test_faces_that_agree_are_surer_and_many_faces_less_sure() -> None:
+    weak = (reading(5, p_value=0.04), 5.0)
+    others = [(reading(k, p_value=0.5, confidence=1.0), 5.0) for k in (-9, -3, 11)]
+    assert decide([weak]).grade == "fair"
+    assert decide([weak, *others]).offset is None
+    agreeing = (reading(6, p_value=0.03), 5.0)
+    assert decide([weak, agreeing]).grade == "good"
+    verdict = decide([weak, agreeing, *others])
+    assert (verdict.offset, verdict.grade) == (5, "fair")
+    assert decide([(reading(2, p_value=0.2), 5.0)] * 12).offset == 2
+
+
+@pytest.mark.parametrize("faces", [1, 4, 15])
+def test_faces_that_do_not_speak_are_seldom_believed_together(faces: int) -> None:
+    rng = np.random.default_rng(faces)
+    believed = 0
+    for _ in range(400):
+        offsets, p_values = rng.integers(-14, 15, faces), rng.uniform(size=faces)
+        pairs = [(reading(int(k), float(p)), 5.0) for k, p in zip(offsets, p_values, strict=True)]
+        verdict = decide(pairs)
+        believed += verdict.p_value is not None and verdict.p_value < 0.05
+    assert believed / 400 <= 0.1
+
+
 def test_fair_readings_count_where_none_is_good() -> None:
     fair = reading(-6, p_value=0.03)
     assert decide([(fair, 5.0), (reading(1), 5.0)]).offset == 1
-    verdict = decide([(fair, 5.0), (reading(1, p_value=0.4), 50.0)])
+    verdict = decide([(replace(fair, p_value=0.02), 5.0), (reading(1, p_value=0.4), 50.0)])
     assert (verdict.offset, verdict.grade) == (-6, "fair")
     assert verdict.words == (
         "sound is 240 ms late (video leads by 6 frames), probably; a viewer would notice"
