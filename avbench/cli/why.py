@@ -106,7 +106,16 @@ def read_story(directory: Path, file: str) -> Story:
     entries = read_ledger(directory)
     if entries is None:
         raise DataError(f"{directory} holds no {LEDGER}; name the OUT folder of build-shards")
-    entry = find_entry(entries, file)
+    try:
+        entry = find_entry(entries, file)
+    except UnknownName as error:
+        kind = f"not a video ({Path(file).suffix.lower()})"
+        if kind not in _passed_over(directory):
+            raise
+        raise UsageError(
+            f"'{file}' has no row of its own: by their names, such files were passed over "
+            f"({kind}); to have one tried, give it to build-shards by its own name"
+        ) from error
     rows, rules = _in_set(directory, entry.video_id)
     spans = [Track(int(row["start"]), int(row["stop"]), key=key) for key, row in rows.items()]
     receipts = Receipts(directory)
@@ -197,6 +206,18 @@ def _tracks(
         known = {name: facts.get(name) for name in ("shot", "face", "score", "found")}
         tracks.append(Track(facts["start"], facts["stop"], reason, key, sync=sync, **known))
     return sorted(tracks, key=lambda track: (track.start, track.stop))
+
+
+def _passed_over(directory: Path) -> Mapping[str, int]:
+    """Return how many files were not looked at, by reason; none without a set."""
+    from avbench.shards import MANIFEST, open_set
+
+    if not (directory / MANIFEST).is_file():
+        return {}
+    counts: Mapping[str, int] = (
+        open_set(directory).manifest["recipe"].get("files", {}).get("passed_over", {})
+    )
+    return counts
 
 
 def _named_rules(entry: Entry) -> Mapping[str, JSON]:

@@ -81,6 +81,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     film(videos / "mute.mp4", lambda t: 40, length=62, sound=False)
     film(videos / "blue.mp4", lambda t: 40, length=63, ground=BLUE)
     (videos / "junk.mp4").write_bytes(b"this is no video" * 100)
+    (videos / "notes.txt").write_text("no video by its name")
     (videos / "twin.mkv").write_bytes((videos / "good.mp4").read_bytes())
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(DETECTORS, "squares", lambda confidence: find_squares)
@@ -175,6 +176,9 @@ def test_what_is_not_there_is_a_usage_error(built: Path, tmp_path: Path) -> None
     done = ask("god.mp4", built / "out")
     assert done.exit_code == 2
     assert "Did you mean 'good.mp4'" in done.output
+    passed = ask("notes.txt", built / "out")
+    assert passed.exit_code == 2
+    assert "passed over (not a video (.txt))" in passed.output
     with pytest.raises(DataError, match=r"holds no ledger\.parquet"):
         read_story(tmp_path, "good.mp4")
     entries = [Entry("a", "x.mp4"), Entry("b", "x.mp4")]
