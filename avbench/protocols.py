@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from avbench.data import JSON
@@ -166,6 +167,7 @@ def get(name: str) -> Protocol:
     return replace(found, search=int(number))
 
 
+@lru_cache
 def of_family(family: str, search: int) -> Protocol:
     """Return the protocol of a family with a search range in frames.
 
