@@ -143,7 +143,7 @@ def _detectable_notes(
     return [
         *map(_sentence, cautions),
         "Between any two of these methods a true difference of so many points would be found four "
-        f"times out of five: {', '.join(found)}."
+        f"times out of five: {', '.join(found)}.",
     ]
 
 
