@@ -1,8 +1,8 @@
-"""Draw what ``make demo`` measures: python leaderboards/plots/demo.py [FOLDER].
+"""Draw what avbench measured: python leaderboards/plots/measured.py [FOLDER].
 
-Without a folder the committed figures are drawn anew. The numbers are those of
-``measured/demo``; the matrix is one clip of its shards, written by ``avbench plot similarity
---shards demo/shards --offset 3 --length 40 --save-matrix leaderboards/plots/demo-similarity.json``.
+Without a folder the committed figures are drawn anew. The numbers are those of ``measured/``; the
+matrix is one clip of the demo's shards, written by ``avbench plot similarity --shards demo/shards
+--offset 3 --length 40 --save-matrix leaderboards/plots/demo-similarity.json``.
 """
 
 from __future__ import annotations
@@ -20,18 +20,24 @@ from avbench.results import Score
 HERE = Path(__file__).resolve().parent
 
 
-def main(out: Path) -> None:
-    """Draw all figures of the demo into a folder."""
-    measured = store.read(HERE.parent / "measured" / "demo")
+def draw(name: str, out: Path) -> None:
+    """Draw accuracies and paired differences of one measured data set."""
+    measured = store.read(HERE.parent / "measured" / name)
     card = measured.card
     known = set(Score.__dataclass_fields__)
     scores = [Score(**{k: v for k, v in row.items() if k in known}) for row in measured.rows]
     fair = sorted(name for name, facts in card["methods"].items() if not facts["sees_truth"])
     rivals = [name for name in fair if name != "constant"]
     search = card["task"]["search"]
-    plots.save(plots.accuracy(scores, search=search, methods=fair), out / "demo-accuracy.png")
+    plots.save(plots.accuracy(scores, search=search, methods=fair), out / f"{name}-accuracy.png")
     gaps = plots.differences(measured.comparisons, methods=rivals)
-    plots.save(gaps, out / "demo-differences.png")
+    plots.save(gaps, out / f"{name}-differences.png")
+
+
+def main(out: Path) -> None:
+    """Draw all figures into a folder."""
+    for name in ("demo", "grid"):
+        draw(name, out)
     seen = json.loads((HERE / "demo-similarity.json").read_text("utf-8"))
     picture = plots.similarity(np.array(seen.pop("matrix")), **seen)
     plots.save(picture, out / "demo-similarity.png")
