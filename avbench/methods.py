@@ -6,6 +6,7 @@ truth and provenance. Methods are plug-ins: a name in the entry point group ``av
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, cast, runtime_checkable
@@ -14,7 +15,7 @@ import numpy as np
 
 from avbench import plugins
 from avbench.data import Clip, Embeddings, FloatArray, Prediction
-from avbench.errors import AvbenchError
+from avbench.errors import AvbenchError, UsageError
 
 
 @runtime_checkable
@@ -128,5 +129,18 @@ def load(name: str, checkpoint: Path | None = None, **options: Any) -> Method:
         A file written by ``avbench train``; the shipped one where None.
     options
         Passed to the method, such as ``search`` (range of candidate offsets in frames).
+
+    Raises
+    ------
+    UsageError
+        If the method has no such option.
     """
-    return cast("Method", cast("Any", load_class(name)).load(checkpoint, **options))
+    found = cast("Any", load_class(name))
+    known = inspect.signature(found.load).parameters
+    open_ = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
+    if unknown := sorted(set(options) - set(known)) if not open_ else []:
+        raise UsageError(
+            f"method '{name}' has no option '{unknown[0]}'; it takes "
+            f"{', '.join(sorted(set(known) - {'checkpoint'})) or 'none'}"
+        )
+    return cast("Method", found.load(checkpoint, **options))

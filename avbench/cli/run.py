@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from avbench.tasks import OffsetTask
 
 ALL, NONE = "all", "none"
+_TASK = ("lengths", "search", "repeats", "windows_per_clip", "seed", "tolerances")
 
 
 def _lengths(
@@ -53,6 +54,24 @@ def _pairs(ctx: click.Context, option: click.Parameter, texts: Sequence[str]) ->
     if wrong := [name for name, equals, _ in pairs if not (name and equals)]:
         raise click.BadParameter(f"got '{wrong[0]}', expected NAME=VALUE such as root=/my/clips")
     return {name: value for name, _, value in pairs}
+
+
+def _options(
+    ctx: click.Context, option: click.Parameter, texts: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        method, _, key = name.rpartition(".")
+        if not (method and key.isidentifier() and equals):
+            raise click.BadParameter(
+                f"got '{text}', expected METHOD.NAME=VALUE: syncnet.edge=valid"
+            )
+        try:
+            found.setdefault(method, {})[key] = json.loads(value)
+        except ValueError:
+            found[method][key] = value
+    return found
 
 
 @click.command("run")
@@ -116,6 +135,13 @@ def _pairs(ctx: click.Context, option: click.Parameter, texts: Sequence[str]) ->
     default=None,
     help="Windows per clip, length and repeat.  [default: as the protocol says]",
 )
+@click.option(
+    "--tolerances",
+    default=None,
+    callback=_lengths,
+    help="Errors in frames that still count as right, such as 0,1,2.  [default: as the protocol "
+    "says]",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--reference",
@@ -131,6 +157,14 @@ def _pairs(ctx: click.Context, option: click.Parameter, texts: Sequence[str]) ->
     metavar="NAME=PATH",
     callback=_checkpoints,
     help="File that avbench train wrote, for one method; the shipped one otherwise.",
+)
+@click.option(
+    "--option",
+    "method_options",
+    multiple=True,
+    metavar="METHOD.NAME=VALUE",
+    callback=_options,
+    help="Option of a method, such as syncnet.edge=valid (no zeros for sound outside the window).",
 )
 @click.option(
     "--out",
@@ -168,6 +202,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
       avbench run --method constant --reference none --shards demo/shards --out demo/smoke --limit 8
       avbench run --method syncnet --checkpoint syncnet=my.safetensors --shards demo/shards --out my
       avbench run --method all --protocol pm-window-15 --shards demo/shards --out demo/pm
+      avbench run --method syncnet --option syncnet.edge=valid --shards demo/shards --out valid
 
     \b
     In Python:
@@ -179,13 +214,18 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
     task = OffsetTask.of(
         protocols.get(options["rules"]),
-        **{n: options[n] for n in ("lengths", "search", "repeats", "windows_per_clip", "seed")},
+        **{n: options[n] for n in _TASK},
     )
     data = _open(options)
     datasets.check_split(data, options["split"])  # known before any network is loaded
     asked = ctx.get_parameter_source("reference") is not click.core.ParameterSource.DEFAULT
     methods, reference = _load(
-        options["names"], options["reference"], asked, options["checkpoints"], task
+        options["names"],
+        options["reference"],
+        asked,
+        options["checkpoints"],
+        options["method_options"],
+        task,
     )
     block = _describe(task, methods, reference, data, options)
     _measure(task, methods, data, options, block)
@@ -208,6 +248,7 @@ def _load(
     reference: str,
     reference_asked: bool,
     checkpoints: dict[str, Path],
+    method_options: dict[str, dict[str, Any]],
     task: OffsetTask,
 ) -> tuple[list[Method], str | None]:
     """Load the methods by name, and the reference beside them.
@@ -225,20 +266,22 @@ def _load(
         wanted.setdefault(name, False)
     if reference != NONE:
         wanted.setdefault(reference, False)
-    if unused := set(checkpoints) - set(wanted):
-        raise UsageError(
-            f"--checkpoint names {', '.join(sorted(unused))}, which is not measured; "
-            "add it with --method"
-        )
+    for flag, named in (("checkpoint", checkpoints), ("option", method_options)):
+        if unused := set(named) - set(wanted):
+            raise UsageError(
+                f"--{flag} names {', '.join(sorted(unused))}, which is not measured; "
+                "add it with --method"
+            )
     loaded: dict[str, Method] = {}
     for name, required in wanted.items():
         try:
-            found = methods.load(name, checkpoints.get(name), search=task.search)
+            given = method_options.get(name, {})
+            found = methods.load(name, checkpoints.get(name), search=task.search, **given)
             if reason := unfit(found, task):
                 raise UsageError(reason)
             loaded[name] = found
         except AvbenchError as error:
-            if required or name in checkpoints:
+            if required or name in checkpoints or name in method_options:
                 raise
             click.echo(f"{name} is left out: {error}", err=True)
     if not loaded:
@@ -258,6 +301,9 @@ def _describe(
     """Collect what the numbers are about to be measured with."""
     from avbench.results import environment, identify
 
+    facts = {m.name: identify(m, options["checkpoints"].get(m.name)) for m in methods}
+    for name, given in options["method_options"].items():
+        facts[name]["options"] = given
     return {
         **environment(threads=1),
         "task": task.describe(),
@@ -267,7 +313,7 @@ def _describe(
         "limit": options["limit"],
         "shards_sha256": data.sha256,
         "reference": reference,
-        "methods": {m.name: identify(m, options["checkpoints"].get(m.name)) for m in methods},
+        "methods": facts,
     }
 
 

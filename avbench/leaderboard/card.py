@@ -218,6 +218,9 @@ def _objections_to_code(card: Mapping[str, JSON]) -> list[str]:
         )
     elif card.get("commit_changed"):
         found.append("it was measured with uncommitted changes; commit them and measure again")
+    for name, facts in sorted(card.get("methods", {}).items()):
+        if facts.get("options"):
+            found.append(f"{name} was given options ({facts['options']}); measure it as it comes")
     if card.get("limit") is not None:
         found.append(f"it saw the first {card['limit']} clips only; measure without --limit")
     for name, facts in sorted((card.get("methods") or {}).items()):

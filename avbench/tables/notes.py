@@ -48,6 +48,7 @@ def run_notes(
             "does not tell apart from it."
         )
         notes += _detectable_notes(run.comparisons or {}, rows, metrics)
+    notes += [*_option_notes(block, names)]
     notes += [*_refusal_notes(block), *_failure_notes(block, rows, names)]
     return list(dict.fromkeys([*notes, *_origin_notes(block, names)]))
 
@@ -153,6 +154,15 @@ def _reference_note(reference: str | None) -> str:
     return (
         f"In brackets: relative error reduction in % against {reference} (negative: more errors)."
     )
+
+
+def _option_notes(block: Mapping[str, JSON], names: Collection[str]) -> list[str]:
+    """Say which methods were not measured as they come."""
+    return [
+        f"{name} with {', '.join(f'{k}={v}' for k, v in facts['options'].items())}."
+        for name, facts in block["methods"].items()
+        if name in names and facts.get("options")
+    ]
 
 
 def _refusal_notes(block: Mapping[str, JSON]) -> list[str]:

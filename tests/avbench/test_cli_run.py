@@ -139,6 +139,21 @@ def test_the_same_run_gives_the_same_predictions(shards: Path, tmp_path: Path) -
     assert first != other
 
 
+def test_options_and_tolerances_are_asked_and_recorded(shards: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    done = avbench(
+        *("run", "--method", "constant", "--option", "constant.offset=-2", "--shards", shards),
+        *("--out", out, "--lengths", "11", "--tolerances", "0,2", "--reference", "none"),
+    )
+    assert done.exit_code == 0, done.output
+    assert "constant with offset=-2." in done.output
+    assert "within ±2 frames" in done.output
+    assert set(pd.read_parquet(out / "predictions.parquet")["predicted"]) == {-2}
+    run = json.loads((out / "run.json").read_text("utf-8"))
+    assert run["methods"]["constant"]["options"] == {"offset": -2}
+    assert run["task"]["tolerances"] == [0, 2]
+
+
 def test_all_leaves_out_with_a_word_what_cannot_be_loaded(shards: Path, tmp_path: Path) -> None:
     out = tmp_path / "results"
     done = avbench("run", "--method", "all", "--shards", shards, "--out", out, "--limit", 2)
@@ -227,6 +242,14 @@ def test_an_interrupted_run_goes_on(
         (["--method", "flashes", "--checkpoint", "oracle=x"], 2, "add it with --method"),
         (["--method", "flashes", "--checkpoint", "flashes=absent"], 1, "no checkpoint absent"),
         (["--method", "constant", "--checkpoint", "constant=x"], 2, "no parameters"),
+        (
+            ["--method", "constant", "--option", "constant.ofset=1"],
+            2,
+            "no option 'ofset'; it takes",
+        ),
+        (["--method", "constant", "--option", "offset=1"], 2, "METHOD.NAME=VALUE"),
+        (["--method", "constant", "--option", "oracle.offset=1"], 2, "add it with --method"),
+        (["--method", "constant", "--tolerances", "-1"], 2, "none negative"),
         (["--method", "flashes", "--shards", "nowhere"], 3, "build-shards"),
     ],
 )

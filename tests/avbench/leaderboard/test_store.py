@@ -144,6 +144,17 @@ def test_damaged_folders_are_named(run: Path, tmp_path: Path, name: str) -> None
         store.read(tmp_path)
 
 
+def test_a_method_with_options_is_refused(tmp_path: Path) -> None:
+    folder = results(tmp_path / "run")
+    card = json.loads((folder / "run.json").read_text("utf-8"))
+    name = sorted(card["methods"])[0]
+    card["methods"][name]["options"] = {"edge": "valid"}
+    (folder / "run.json").write_text(json.dumps(card), "utf-8")
+    done = avbench("leaderboard", "update", folder, "--to", tmp_path / "to")
+    assert done.exit_code != 0
+    assert f"{name} was given options" in done.output
+
+
 @pytest.mark.parametrize(
     ("facts", "objection"),
     [
