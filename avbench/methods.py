@@ -143,4 +143,11 @@ def load(name: str, checkpoint: Path | None = None, **options: Any) -> Method:
             f"method '{name}' has no option '{unknown[0]}'; it takes "
             f"{', '.join(sorted(set(known) - {'checkpoint'})) or 'none'}"
         )
-    return cast("Method", found.load(checkpoint, **options))
+    try:
+        return cast("Method", found.load(checkpoint, **options))
+    except AvbenchError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"method '{name}' cannot be made with {options or 'its defaults'}: {error}"
+        ) from error

@@ -68,9 +68,10 @@ def _options(
                 f"got '{text}', expected METHOD.NAME=VALUE: syncnet.edge=valid"
             )
         try:
-            found.setdefault(method, {})[key] = json.loads(value)
+            parsed = json.loads(value)
         except ValueError:
-            found[method][key] = value
+            parsed = value
+        found.setdefault(method, {})[key] = parsed
     return found
 
 

@@ -247,6 +247,7 @@ def test_an_interrupted_run_goes_on(
             2,
             "no option 'ofset'; it takes",
         ),
+        (["--method", "constant", "--option", "constant.offset=x"], 2, "cannot be made with"),
         (["--method", "constant", "--option", "offset=1"], 2, "METHOD.NAME=VALUE"),
         (["--method", "constant", "--option", "oracle.offset=1"], 2, "add it with --method"),
         (["--method", "constant", "--tolerances", "-1"], 2, "none negative"),
