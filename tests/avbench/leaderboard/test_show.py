@@ -182,7 +182,7 @@ def test_reported_stand_beside_measured() -> None:
     result = run("--protocol", "kim-strict-5", "--metric", "accuracy@0")
     assert result.exit_code == 0, result.output
     assert result.output.index("Reported: kim-strict-5, lrs2") < result.output.index(
-        "Measured: kim-strict-5 v"
+        "Measured: kim-strict-5 v1, demo"
     )
     assert "drawn faces" in result.output
     assert "never ranked against each other" in " ".join(result.output.split())
