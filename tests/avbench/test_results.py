@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from answers import answers
-from simulated import Simulated, clip
+from simulated import Simulated
+from table_maker import TASK, block, outcome
 
-from avbench.benchmark import Outcome, evaluate
 from avbench.comparisons import compare
 from avbench.errors import DataError
-from avbench.methods import Method
 from avbench.results import (
     Score,
     environment,
@@ -27,31 +26,6 @@ from avbench.results import (
 from avbench.runcard import run_id
 from avbench.tasks import OffsetTask
 from baselines.oracle import Oracle
-
-TASK = OffsetTask(lengths=(11, 20), repeats=4)
-
-
-def measured() -> list[Method]:
-    return [Simulated("syncnet", noise=2.5), Simulated("diag-avg", noise=2.0), Oracle()]
-
-
-def outcome() -> Outcome:
-    clips = [clip(number, num_frames=26 + 2 * number) for number in range(8)]
-    return evaluate(measured(), clips, TASK, dataset="toy", split="test")
-
-
-def block(found: Outcome, **facts: object) -> dict[str, object]:
-    run = {
-        "task": TASK.describe(),
-        "dataset": "toy",
-        "split": "test",
-        "synthetic": True,
-        "limit": None,
-        "reference": "syncnet",
-        "methods": {method.name: identify(method) for method in measured()},
-        **facts,
-    }
-    return found.describe(run)
 
 
 def test_scores_follow_from_the_predictions() -> None:

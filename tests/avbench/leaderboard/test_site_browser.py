@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import site_folder
+from browsing import DESKTOP, PHONE, chromium, show, wait
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -23,20 +20,7 @@ from avbench.leaderboard.site import write_site
 
 pytestmark = pytest.mark.xdist_group("browser")  # one browser for all of them
 
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-)
 BOARD = "boards/kim-strict-5-v1-lrs2-test.html"
-DESKTOP, PHONE = (1280, 900), (390, 844)
-PATIENCE = 10.0
 
 CONTRAST = """
 const parse = (text) => text.match(/[\\d.]+/g).map(Number);
@@ -62,27 +46,10 @@ return poor;
 """
 
 
-def program(name: str) -> str:
-    """Return where a system program is; skip without it, or fail where it has to be there."""
-    found = shutil.which(name)
-    if found is None and os.environ.get("AVBENCH_TOOLS") == "required":
-        pytest.fail(f"{name} must be installed here")
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
-
-
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = program("chromium")
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(executable_path=program("chromedriver"))
-    driver = webdriver.Chrome(options=options, service=service)
-    yield driver
-    driver.quit()
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 @pytest.fixture(scope="module")
@@ -100,24 +67,9 @@ def opened(browser: webdriver.Chrome, site: Path) -> Callable[..., webdriver.Chr
     def open_page(
         name: str, state: str = "", size: tuple[int, int] = DESKTOP, root: Path = site
     ) -> webdriver.Chrome:
-        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        browser.get("about:blank")
-        for kind in ("browser", "performance"):
-            browser.get_log(kind)
-        browser.get((root / name).as_uri() + (f"#{state}" if state else ""))
-        return browser
+        return show(browser, (root / name).as_uri() + (f"#{state}" if state else ""), size)
 
     return open_page
-
-
-def wait(condition: Callable[[], Any]) -> Any:
-    """Return what a condition gives once it holds."""
-    end = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < end, "it never came about"
-        time.sleep(0.02)
-    return found
 
 
 def visible(driver: webdriver.Chrome, selector: str) -> list[WebElement]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pages_maker
 import pytest
+from browsing import DESKTOP, NARROW, PHONE, chromium, show, wait
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
@@ -20,20 +18,6 @@ from avbench.pages import write_pages
 
 pytestmark = pytest.mark.xdist_group("browser")  # one browser for all of them
 
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--autoplay-policy=no-user-gesture-required",
-)
-DESKTOP, PHONE, NARROW = (1280, 900), (390, 844), (320, 640)
-PATIENCE = 10.0
 PAGES = ("index.html", "two-faces.html", "none-here.html")
 POOR_CONTRAST = """
 const parse = (text) => text.match(/[\\d.]+/g).map(Number);
@@ -80,27 +64,10 @@ video.play().catch((error) => done({ error: String(error) }));
 """
 
 
-def program(name: str) -> str:
-    """Return where a system program is; skip without it, or fail where it has to be there."""
-    found = shutil.which(name)
-    if found is None and os.environ.get("AVBENCH_TOOLS") == "required":
-        pytest.fail(f"{name} must be installed here")
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
-
-
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = program("chromium")
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(executable_path=program("chromedriver"))
-    driver = webdriver.Chrome(options=options, service=service)
-    yield driver
-    driver.quit()
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 @pytest.fixture(scope="module")
@@ -123,24 +90,9 @@ def opened(browser: webdriver.Chrome, pages: Path) -> Callable[..., webdriver.Ch
     def open_page(
         name: str, size: tuple[int, int] = DESKTOP, root: Path = pages
     ) -> webdriver.Chrome:
-        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        browser.get("about:blank")
-        for kind in ("browser", "performance"):
-            browser.get_log(kind)
-        browser.get((root / name).as_uri())
-        return browser
+        return show(browser, (root / name).as_uri(), size)
 
     return open_page
-
-
-def wait(condition: Callable[[], Any]) -> Any:
-    """Return what a condition gives once it holds."""
-    end = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < end, "it never came about"
-        time.sleep(0.02)
-    return found
 
 
 @pytest.mark.parametrize("name", PAGES)
