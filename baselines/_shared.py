@@ -21,7 +21,7 @@ from avbench.models.pattern import PatternClassifier, PatternConfig
 from avbench.models.training import FitReport, Recipe, has_bfloat16, new_network
 from avbench.models.trainset import MOUTHS, TrainingSet
 from avbench.models.two_stream import Extractor, Network, one_thread
-from avbench.similarity import pick_offset, similarity_matrix
+from avbench.similarity import diagonal_means, pick_offset, similarity_matrix
 
 SEARCH = 5
 """Largest candidate offset in frames, as in Kim et al."""
@@ -202,6 +202,16 @@ class PatternMethod(OffsetMethod):
             parts = torch.split(torch.from_numpy(filled), BATCH)
             logits = torch.cat([self._classifier(part) for part in parts])[: len(windows)]
             return np.asarray(F.log_softmax(logits.double(), dim=-1).numpy())
+
+
+def along_diagonals(video: FloatArray, audio: FloatArray, search: int) -> FloatArray:
+    """Return the mean similarity along the diagonal of every candidate offset.
+
+    Shape (B, N, D) and (B, N + 2 * lead, D) to (B, 2 * search + 1), offsets ascending; -inf where
+    a diagonal has no element.
+    """
+    lead = (audio.shape[1] - video.shape[1]) // 2
+    return diagonal_means(similarity_matrix(audio, video), search, lead)
 
 
 def training_set(

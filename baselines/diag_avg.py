@@ -7,9 +7,8 @@ from typing import ClassVar
 
 from avbench.data import FloatArray
 from avbench.models.checkpoint import load_extractor
-from avbench.similarity import diagonal_means, similarity_matrix
 
-from ._shared import KIM_2021, SEARCH, OffsetMethod
+from ._shared import KIM_2021, SEARCH, OffsetMethod, along_diagonals
 
 
 class DiagAvg(OffsetMethod):
@@ -33,10 +32,5 @@ class DiagAvg(OffsetMethod):
         return cls(load_extractor(checkpoint), search=search)
 
     def compare(self, video: FloatArray, audio: FloatArray) -> FloatArray:
-        """Return the mean similarity along the diagonal of every candidate offset.
-
-        Shape (B, N, D) and (B, N + 2 * lead, D) to (B, 2 * search + 1), offsets ascending; -inf
-        where a diagonal has no element.
-        """
-        lead = (audio.shape[1] - video.shape[1]) // 2
-        return diagonal_means(similarity_matrix(audio, video), self.search, lead)
+        """Return the mean similarity along the diagonal of every candidate offset."""
+        return along_diagonals(video, audio, self.search)

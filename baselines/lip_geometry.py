@@ -11,8 +11,8 @@ from avbench.data import FloatArray
 from avbench.models.architectures import Config
 from avbench.models.augment import GeometryAugmentation
 from avbench.models.training import Recipe
-from avbench.similarity import diagonal_means, similarity_matrix
 
+from ._shared import along_diagonals
 from .syncnet import SyncNet
 
 
@@ -44,10 +44,5 @@ class LipGeometry(SyncNet):
         )
 
     def compare(self, video: FloatArray, audio: FloatArray) -> FloatArray:
-        """Return the mean similarity along the diagonal of every candidate offset.
-
-        Shape (B, N, D) and (B, N + 2 * lead, D) to (B, 2 * search + 1), offsets ascending; -inf
-        where a diagonal has no element.
-        """
-        lead = (audio.shape[1] - video.shape[1]) // 2
-        return diagonal_means(similarity_matrix(audio, video), self.search, lead)
+        """Return the mean similarity along the diagonal of every candidate offset."""
+        return along_diagonals(video, audio, self.search)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
+from programs import program
 from selenium import webdriver
 
 DESKTOP, PHONE, NARROW = (1280, 900), (390, 844), (320, 640)
@@ -28,16 +26,6 @@ _FLAGS = (
 )
 _LOGS = ("browser", "performance")
 _PATIENCE_S = 10.0
-
-
-def program(name: str) -> str:
-    """Return where a system program is; skip without it, or fail where it has to be there."""
-    found = shutil.which(name)
-    if found is None and os.environ.get("AVBENCH_TOOLS") == "required":
-        pytest.fail(f"{name} must be installed here")
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
 
 
 @contextmanager

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from programs import program
 from table_maker import (
     MEASURED,
     PAPER,
@@ -61,15 +60,6 @@ def test_latex_is_escaped_and_balanced() -> None:
     assert set(spans) == {6}
 
 
-def pdflatex() -> str:
-    found = shutil.which("pdflatex")
-    if found is None:
-        if os.environ.get("AVBENCH_TOOLS") == "required":
-            pytest.fail("AVBENCH_TOOLS=required and there is no pdflatex")
-        pytest.skip("there is no pdflatex here")
-    return found
-
-
 def compile_table(table: Table, folder: Path, layout: Layout, *more: Table) -> str:
     """Set tables in a text of their width and return TeX's log."""
     width = layout.width * venues.POINTS_PER_INCH
@@ -89,7 +79,7 @@ def compile_table(table: Table, folder: Path, layout: Layout, *more: Table) -> s
     (folder / "table.tex").write_text(source, "utf-8")
     done = subprocess.run(
         [
-            pdflatex(),
+            program("pdflatex"),
             "-no-shell-escape",
             "-interaction=nonstopmode",
             "-halt-on-error",

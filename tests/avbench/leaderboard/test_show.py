@@ -3,14 +3,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import shutil
 import subprocess
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from programs import program
 
 from avbench.cli import main
 from avbench.cli.leaderboard import COMMANDS
@@ -301,16 +300,13 @@ def test_markdown_has_one_table_for_each_block() -> None:
 
 @pytest.mark.slow
 def test_latex_compiles(tmp_path: Path) -> None:
-    if shutil.which("pdflatex") is None:
-        if os.environ.get("AVBENCH_TOOLS") == "required":
-            pytest.fail("pdflatex must be installed")
-        pytest.skip("needs pdflatex, which is not installed")
+    pdflatex = program("pdflatex")
     body = run("--protocol", "kim-strict-5", "--format", "latex").output
     head = "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n"
     source = tmp_path / "tables.tex"
     source.write_text(f"{head}{body}\\end{{document}}\n", "utf-8")
     done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", source.name],
+        [pdflatex, "-interaction=nonstopmode", "-halt-on-error", source.name],
         cwd=tmp_path,
         capture_output=True,
         text=True,
