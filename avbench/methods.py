@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, cast, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -68,6 +68,43 @@ class EmbeddingMethod(Method, Protocol):
         -------
         FloatArray
             Higher is better, offsets ascending; shape (B, 2 * search + 1).
+        """
+        ...
+
+
+class Aligned(NamedTuple):
+    """Which picture row each row of sound belongs to."""
+
+    index: FloatArray
+    """Whole numbers in [0, M), NaN where there is no match; shape (B, N)."""
+    log_posterior: FloatArray | None = None
+    """Each row sums to 1 as probabilities; shape (B, N, M). None where a method has none."""
+
+
+@runtime_checkable
+class Aligner(Method, Protocol):
+    """A method that aligns every row of sound by itself, from embeddings.
+
+    Rows are those of `EmbeddingMethod`: row t sees frames t .. t + 4. Its `predict` takes clips of
+    any length.
+    """
+
+    extractor: str
+    """Identity of the embedding (checkpoint hash): equal strings mean equal embeddings."""
+
+    def embed(self, clip: Clip) -> Embeddings:
+        """Compute the embeddings of every five-frame window of a clip."""
+        ...
+
+    def align(self, video: FloatArray, audio: FloatArray) -> Aligned:
+        """Say which picture row each row of sound belongs to, for a batch of windows.
+
+        Parameters
+        ----------
+        video, audio
+            Embeddings of B windows; shape (B, M, D) and (B, N, D), M >= N. Undamaged and in sync,
+            sound row i belongs to picture row i + (M - N) // 2. What is said of a window must not
+            depend on the others of its batch.
         """
         ...
 
