@@ -75,7 +75,7 @@ class EmbeddingMethod(Method, Protocol):
 class Aligned(NamedTuple):
     """Which picture row each row of sound belongs to."""
 
-    index: FloatArray
+    index: FloatArray  # type: ignore[assignment]  # the name of a method of tuples
     """Whole numbers in [0, M), NaN where there is no match; shape (B, N)."""
     log_posterior: FloatArray | None = None
     """Each row sums to 1 as probabilities; shape (B, N, M). None where a method has none."""
