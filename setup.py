@@ -79,6 +79,7 @@ setup(
             "sync-cls = baselines.sync_cls:SyncCls",
             "sync-e2e = baselines.sync_e2e:SyncE2E",
             "lip-geometry = baselines.lip_geometry:LipGeometry",
+            "syncnet-local = baselines.syncnet_local:SyncNetLocal",
         ],
         "avbench.pipelines": ["facetracks = pipelines.build:build"],
     },
