@@ -1,0 +1,92 @@
+"""The alignment of a clip of any length, from an aligner that looks at three seconds."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+
+from avbench.aligning.chain import longest_chain, tally, weighted_chain
+from avbench.aligning.posterior import TURN, mean_posteriors, viterbi
+from avbench.aligning.smoothing import Rule, adaptive, whole_rows
+from avbench.aligning.windows import ask, votes
+from avbench.data import Alignment, Embeddings, FloatArray, IntArray
+from avbench.errors import DataError, UnknownName
+from avbench.methods import Aligner
+
+How = Literal["chain", "weighted-chain", "viterbi"]
+"""How windows become one alignment: run by run as in the paper, as one chain, or by `viterbi`."""
+CENTRE, ROW_FRAMES = 2, 5
+"""Frame of a row that it speaks for, and frames that it sees."""
+
+
+def whole(
+    method: Aligner,
+    rows: Embeddings,
+    how: How = "weighted-chain",
+    *,
+    rule: Rule = "largest",
+    turn: float = TURN,
+) -> Alignment:
+    """Align a clip of any length.
+
+    Parameters
+    ----------
+    method
+        The aligner; it is asked about windows (`avbench.aligning.windows`).
+    rows
+        Embeddings of the clip; shapes (M, D) and (A, D), M and A may differ.
+    how
+        ``"chain"`` and ``"weighted-chain"`` need nothing but indices; ``"viterbi"`` needs an
+        aligner with posteriors.
+    rule
+        Of smoothing, for chains (`avbench.aligning.smoothing.adaptive`).
+    turn
+        Cost of a step that leaves out or repeats a row, for ``"viterbi"``.
+
+    Returns
+    -------
+    Alignment
+        One frame of picture, in ``[0, M + 4)``, for each of the A + 4 frames of sound; it never
+        goes back.
+
+    Raises
+    ------
+    DataError
+        If there are no rows, or no row of sound has a match.
+    UsageError
+        If ``how`` is unknown, or needs posteriors that the method does not give.
+    """
+    if how not in get_args(How):
+        raise UnknownName("way to align a clip", how, get_args(How))
+    video, audio = rows
+    answers = ask(method, rows)
+    if how == "viterbi":
+        offsets = viterbi(mean_posteriors(answers, len(audio), len(video)), turn)
+        found = (offsets + np.arange(len(audio))).clip(0, len(video) - 1)
+    else:
+        found = _chained(votes(answers, len(audio)), how, rule, len(video))
+    return Alignment(to_frames(found, len(video) + ROW_FRAMES - 1))
+
+
+def _chained(said: FloatArray, how: How, rule: Rule, num_video: int) -> IntArray:
+    matches = (longest_chain if how == "chain" else weighted_chain)(*tally(said))
+    if not np.isfinite(matches).any():
+        raise DataError("no row of sound has a match in the picture")
+    return whole_rows(adaptive(matches, rule), num_video)
+
+
+def to_frames(rows: IntArray, num_frames: int) -> IntArray:
+    """Turn rows of picture per row of sound into frames per frame.
+
+    Row t speaks for frame t + 2; the two frames at either end, which no row speaks for, are shown
+    in step with their neighbours as far as there are pictures.
+
+    >>> to_frames(np.array([3, 4, 4]), num_frames=8).tolist()
+    [3, 4, 5, 6, 6, 7, 7]
+    """
+    middle = np.asarray(rows, np.int64) + CENTRE
+    tail = ROW_FRAMES - 1 - CENTRE
+    before = middle[0] - np.arange(CENTRE, 0, -1)
+    after = middle[-1] + np.arange(1, tail + 1)
+    return np.concatenate([before, middle, after]).clip(0, num_frames - 1)
