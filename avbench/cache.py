@@ -22,7 +22,7 @@ import numpy as np
 
 import avbench
 from avbench.data import Embeddings
-from avbench.methods import EmbeddingMethod
+from avbench.methods import Embedder
 
 log = logging.getLogger(__name__)
 
@@ -55,14 +55,14 @@ class EmbeddingCache:
         self.directory = directory
         self._decoder = json.dumps(dict(decoder), sort_keys=True)
 
-    def path(self, sha256: str, method: EmbeddingMethod) -> Path:
+    def path(self, sha256: str, method: Embedder) -> Path:
         """Return where a method's embeddings of a clip lie, or would."""
         code = _code_of(type(method).__module__)
         parts = f"{_FORMAT}\n{sha256}\n{method.extractor}\n{code}\n{self._decoder}"
         name = hashlib.sha256(parts.encode()).hexdigest()
         return self.directory / name[:2] / f"{name}.safetensors"
 
-    def get(self, sha256: str, method: EmbeddingMethod) -> Kept | None:
+    def get(self, sha256: str, method: Embedder) -> Kept | None:
         """Return what is kept, or None."""
         from safetensors import SafetensorError
         from safetensors.numpy import load
@@ -78,7 +78,7 @@ class EmbeddingCache:
             log.warning("%s is damaged (%s) and made anew", path, error)
             return None
 
-    def put(self, sha256: str, method: EmbeddingMethod, kept: Kept) -> None:
+    def put(self, sha256: str, method: Embedder, kept: Kept) -> None:
         """Keep the embeddings of a clip."""
         from safetensors.numpy import save
 

@@ -36,16 +36,12 @@ class Method(Protocol):
 
 
 @runtime_checkable
-class EmbeddingMethod(Method, Protocol):
-    """A method that compares embeddings, which a benchmark computes once per clip.
+class Embedder(Method, Protocol):
+    """A method that looks at embeddings, which a benchmark computes once per clip.
 
     Because a row sees nothing outside its own five frames, the embeddings of a window are a
     slice of the embeddings of its clip, and every window of it is scored from one pass. `embed`
     may be called from several threads at once.
-
-    A class with ``hears_outside = True`` also compares windows whose sound is longer than their
-    picture by ``lead`` rows on either side; only such can be asked under protocols like
-    ``pm-window-15``.
     """
 
     extractor: str
@@ -54,6 +50,17 @@ class EmbeddingMethod(Method, Protocol):
     def embed(self, clip: Clip) -> Embeddings:
         """Compute the embeddings of every five-frame window of a clip."""
         ...
+
+
+@runtime_checkable
+class EmbeddingMethod(Embedder, Protocol):
+    """A method that compares embeddings and says which constant offset fits best.
+
+    A class with ``hears_outside = True`` also compares windows whose sound is longer than their
+    picture by ``lead`` rows on either side; only such can be asked under protocols like
+    ``pm-window-15``. One with ``sees_outside = True`` compares windows whose picture is the
+    longer one, which protocols like ``tae-local`` ask for.
+    """
 
     def compare(self, video: FloatArray, audio: FloatArray) -> FloatArray:
         """Score every candidate offset of a batch of windows.
@@ -82,19 +89,11 @@ class Aligned(NamedTuple):
 
 
 @runtime_checkable
-class Aligner(Method, Protocol):
+class Aligner(Embedder, Protocol):
     """A method that aligns every row of sound by itself, from embeddings.
 
-    Rows are those of `EmbeddingMethod`: row t sees frames t .. t + 4. Its `predict` takes clips of
-    any length.
+    Its `predict` takes clips of any length, and may answer with an alignment that varies.
     """
-
-    extractor: str
-    """Identity of the embedding (checkpoint hash): equal strings mean equal embeddings."""
-
-    def embed(self, clip: Clip) -> Embeddings:
-        """Compute the embeddings of every five-frame window of a clip."""
-        ...
 
     def align(self, video: FloatArray, audio: FloatArray) -> Aligned:
         """Say which picture row each row of sound belongs to, for a batch of windows.
