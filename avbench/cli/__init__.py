@@ -32,6 +32,7 @@ COMMANDS = {
     "run": "Measure methods on a shard set.",
     "sync": "Say how early or late the sound of videos is, and mend it.",
     "lse": "Measure the lip-sync error (LSE-D, LSE-C) of a shard set.",
+    "compare": "Compare methods across runs that asked the same questions.",
     "table": "Write the table of a finished run: text, Markdown, LaTeX, CSV, Parquet.",
     "leaderboard": "Show, check and publish reported and measured numbers.",
     "plot": "Draw figures from the results of runs.",
