@@ -15,8 +15,8 @@ from scipy.linalg import solve_banded
 from avbench.data import FloatArray, IntArray
 from avbench.timing import FPS
 
-Rule = Literal["largest", "lowest"]
-"""Which sigma: the two papers contradict each other, see `adaptive`."""
+Rule = Literal["largest", "lowest", "none"]
+"""Which sigma, if any: the two papers contradict each other, see `adaptive`."""
 CRITERION = 0.050 * FPS
 """Largest departure from a match in rows: 50 ms, in the code released with DTA."""
 FACTOR, MOST = 1.5, 10_000.0
@@ -57,7 +57,8 @@ def adaptive(values: FloatArray, rule: Rule = "largest") -> FloatArray:
     rule
         ``"largest"``: sigma grows from 1 by factors of 1.5 until a value departs from its match by
         50 ms, as the code released with DTA does. ``"lowest"``: sigma stays 1, the lowest of that
-        series, which is the letter of Shalev and Wolf (2020).
+        series, which is the letter of Shalev and Wolf (2020). ``"none"``: matches stay as they
+        are, and gaps become straight lines.
 
     Returns
     -------
@@ -75,15 +76,17 @@ def adaptive(values: FloatArray, rule: Rule = "largest") -> FloatArray:
     part = np.asarray(values, np.float64)[known[0] : known[-1] + 1]
     told = np.isfinite(part)
     found = np.full(len(values), np.nan)
+    if rule == "none" or len(part) < SHORTEST:
+        filled = np.interp(np.arange(len(part)), np.flatnonzero(told), part[told])
+        found[known[0] : known[-1] + 1] = filled
+        return found
     sigma = 1.0
     smooth = laplacian(part, sigma)
-    while rule == "largest" and sigma < MOST and len(part) >= SHORTEST:
+    while rule == "largest" and sigma < MOST:
         if np.abs(smooth - part)[told].max() >= CRITERION:
             break
         sigma *= FACTOR
         smooth = laplacian(part, sigma)
-    if len(part) < SHORTEST:
-        smooth = np.interp(np.arange(len(part)), np.flatnonzero(told), part[told])
     found[known[0] : known[-1] + 1] = smooth
     return found
 

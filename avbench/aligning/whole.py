@@ -25,7 +25,7 @@ def whole(
     rows: Embeddings,
     how: How = "weighted-chain",
     *,
-    rule: Rule = "largest",
+    rule: Rule | None = None,
     turn: float = TURN,
 ) -> Alignment:
     """Align a clip of any length.
@@ -40,7 +40,9 @@ def whole(
         ``"chain"`` and ``"weighted-chain"`` need nothing but indices; ``"viterbi"`` needs an
         aligner with posteriors.
     rule
-        Of smoothing, for chains (`avbench.aligning.smoothing.adaptive`).
+        Of smoothing, for chains (`avbench.aligning.smoothing.adaptive`). None is ``"lowest"`` for
+        ``"chain"``, as in the paper, and ``"none"`` for ``"weighted-chain"``: even the least
+        smoothing moves a quarter of the frames around every drop by one.
     turn
         Cost of a step that leaves out or repeats a row, for ``"viterbi"``.
 
@@ -65,7 +67,12 @@ def whole(
         offsets = viterbi(mean_posteriors(answers, len(audio), len(video)), turn)
         found = (offsets + np.arange(len(audio))).clip(0, len(video) - 1)
     else:
-        found = _chained(votes(answers, len(audio)), how, rule, len(video))
+        found = _chained(
+            votes(answers, len(audio)),
+            how,
+            rule or ("lowest" if how == "chain" else "none"),
+            len(video),
+        )
     return Alignment(to_frames(found, len(video) + ROW_FRAMES - 1))
 
 
