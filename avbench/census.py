@@ -9,10 +9,8 @@ windows lie, so both ways of counting are given.
 
 from __future__ import annotations
 
-import datetime
 import io
 import json
-import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from avbench.data import JSON, FloatArray, IntArray
+from avbench.dates import date_of, readings_of_path
 from avbench.errors import DataError
 from avbench.shards import ShardSet
 from avbench.timing import FPS
@@ -37,7 +36,6 @@ SHIFT = 2 * FPS
 CONFIDENCE_STEP = 0.05
 LENGTH_STEPS = (1.0, 5.0, 20.0, 60.0, 600.0)
 """Widths in seconds of the columns of a histogram, the first that gives at most 31."""
-_DATE = re.compile(r"(?<!\d)(19\d\d|20\d\d)([-_.]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -115,22 +113,6 @@ def count_pairs(lengths: IntArray) -> tuple[int, int, int]:
     shifts = np.arange(1, SHIFT + 1)
     false = 2 * np.maximum(windows[:, None] - shifts, 0).sum()
     return int((np.asarray(lengths) // WINDOW).sum()), int(windows.sum()), int(false)
-
-
-def date_of(name: str) -> str | None:
-    """Return the date that a file name begins with or holds, ISO, or None.
-
-    >>> date_of("20160105_172500_bbcone_bbc_london_news.mp4"), date_of("day 2016-01-05")
-    ('2016-01-05', '2016-01-05')
-    >>> date_of("clip_20161399.mp4") is None, date_of("s1/bbaf2n.mpg") is None
-    (True, True)
-    """
-    for match in _DATE.finditer(name):
-        try:
-            return datetime.date(int(match[1]), int(match[3]), int(match[4])).isoformat()
-        except ValueError:
-            continue  # such as 30 February
-    return None
 
 
 def take(found: ShardSet) -> Census:
@@ -211,13 +193,9 @@ def _count(
 
 def _dated(info: Mapping[str, JSON]) -> str | None:
     """Return when a clip was recorded: as the set says, else as its file name does."""
-    said = info.get("date")
+    said = date_of(str(info.get("date") or ""))
     path = str((info.get("source") or {}).get("path", ""))
-    # The name of the file itself before those of its folders, the innermost first.
-    for text in (str(said or ""), *reversed(path.split("/"))):
-        if date := date_of(text):
-            return date
-    return None
+    return said or next(iter(readings_of_path(path)), None)
 
 
 def _spreads(index: pd.DataFrame, drifts: Sequence[IntArray]) -> list[Spread]:

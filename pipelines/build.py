@@ -51,6 +51,13 @@ class _Video:
     """Reason for leaving a facetrack out, by key."""
     prepared: Path = field(default_factory=Path)
     split: str = ""
+    speaker: str = ""
+    date: str = ""
+
+    def place(self, rule: splits.Rule) -> str:
+        """Take note of where it belongs; return why it stays out, empty where it does not."""
+        self.split, objection, self.speaker, self.date = rule.place(self.source)
+        return objection
 
     @property
     def keys(self) -> list[str]:
@@ -128,8 +135,7 @@ class _Builder:
         self.settings = options.facetrack_settings()
         self.sync = options.sync_settings()
         self.distortion = options.distortion()
-        self.listed = options.split_list()
-        self.shares = {} if self.listed else splits.parse_split(options.split)
+        self.rule = options.split_rule()
         self.process = process
         self.skipped: Counter[str] = Counter()
         """Files in the sources that are no videos by their name, by reason."""
@@ -195,24 +201,13 @@ class _Builder:
             elif twin is not source:
                 reason = f"the same bytes as {twin.root}/{twin.relative}"
                 video.close("rejected", "discover", reason, 0)
-            elif self.listed and (objection := self.listed.objection(source)):
-                if self.listed.find(source) is None:
+            elif objection := video.place(self.rule):
+                if objection == splits.NOT_LISTED:
                     self.skipped[objection] += 1
                     continue
                 video.close("rejected", "discover", objection, 0)
             videos.append(video)
         return videos
-
-    def _split_of(self, source: Source) -> str:
-        if self.listed:
-            row = self.listed.find(source)
-            return row.split if row else ""
-        group = self.options.group_of(source)
-        return splits.split_of(self.options.seed, group, self.shares)
-
-    def _speaker_of(self, source: Source) -> str:
-        row = self.listed.find(source) if self.listed else None
-        return row.speaker if row else ""
 
     def _facetrack_folder(self, video: _Video) -> Path:
         source, settings = video.source, self.settings.as_json()
@@ -247,7 +242,6 @@ class _Builder:
             video.frames = {reason: count for reason, count in frames.items() if count}
             video.tracks = sorted(report["tracks"], key=lambda track: str(track["key"]))
             video.row = replace(video.row, frames=report["num_frames"])
-            video.split = self._split_of(video.source)
             if not video.tracks:
                 video.settle()
 
@@ -384,7 +378,8 @@ class _Builder:
                     "sha256": video.source.sha256,
                 },
                 sync=video.scores.get(key, {"note": "not scored"}),
-                speaker=self._speaker_of(video.source),
+                speaker=video.speaker,
+                date=video.date,
             )
             for video in videos
             for key in video.keys

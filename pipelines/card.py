@@ -112,6 +112,9 @@ def _head(
 def _how_split(split: Mapping[str, JSON]) -> str:
     if split["by"] == "list":
         return f"As the list {split['shares']} says (SHA-256 {split['sha256']})."
+    if split["by"] == "date":
+        spans = (f"{name} {first} to {last}" for name, (first, last) in split["periods"].items())
+        return f"By the day of the recording ({split['shares']}): {', '.join(spans)}."
     if "/" not in split["shares"]:
         return f"Everything was put into {split['shares']} by request."
     return (

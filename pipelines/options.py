@@ -19,9 +19,9 @@ from .faces import check_weights
 from .pack import Distortion, Kind
 from .settings import FacetrackSettings
 from .shots import check_finder
-from .splits import GroupBy, SplitList, read_list
+from .splits import ByList, ByShares, GroupBy, Rule, parse_split, read_list, read_periods
 from .sync import Mode, SyncSettings
-from .units import Source, slug
+from .units import slug
 
 T = TypeVar("T")
 
@@ -35,6 +35,10 @@ class BuildOptions:
     """Shares, the name of one split, or a list of files (``.csv``)."""
     split_by: GroupBy = "video"
     """What stays together in one split."""
+    split_dates: str = ""
+    """Instead of shares: the name of a division in time, or a table of one (``.csv``)."""
+    about: Path | None = None
+    """A table of the files' dates and speakers."""
     seed: int = 0
     limit: int | None = None
     """Use the first so many videos only."""
@@ -104,15 +108,34 @@ class BuildOptions:
         """Return where and how units run."""
         return EngineSettings(self.engine, self.workers, self.ray_address, self.time_limit)
 
-    def split_list(self) -> SplitList | None:
-        """Return the list of files with their splits; None where they are drawn."""
-        return read_list(Path(self.split)) if self.split.endswith(".csv") else None
+    def split_rule(self) -> Rule:
+        """Return how files are divided into splits.
 
-    def group_of(self, source: Source) -> str:
-        """Return the name of what stays together in one split."""
-        if self.split_by == "video":
-            return source.video_id
-        return f"{source.root}/{source.relative}".rpartition("/")[0]
+        Raises
+        ------
+        UsageError
+            If a value makes no sense, contradicts another, or names no table that can be read.
+        DataError
+            If a table does not make sense.
+        """
+        from_list = self.split.endswith(".csv")
+        if from_list and (self.split_dates or self.about is not None):
+            raise UsageError(
+                "a list of splits says everything itself, dates and speakers included; leave out "
+                "--split-dates and --about"
+            )
+        if from_list:
+            return ByList(read_list(Path(self.split)))
+        about = None if self.about is None else read_list(self.about, with_splits=False)
+        if self.split_dates:
+            return replace(read_periods(self.split_dates), about=about)
+        parse_split(self.split)
+        if self.split_by == "speaker" and about is None:
+            raise UsageError(
+                "--split-by speaker needs --about, a CSV with the columns file and speaker; or "
+                "have one folder per speaker and take --split-by folder"
+            )
+        return ByShares(self.split, self.split_by, self.seed, about)
 
     def recipe(self) -> dict[str, JSON]:
         """Return everything that the shards depend on, apart from the inputs."""
@@ -122,7 +145,7 @@ class BuildOptions:
             "decoder": media.decoder_versions(),
             "fps": FPS,
             "facetracks": self.facetrack_settings().as_json(),
-            "split": self._split_recipe(),
+            "split": self.split_rule().recipe(),
             "distortion": {"kind": self.distort, "seed": self.seed},
             "sync": {"mode": self.sync},
             "shard": {"clips": self.shard_clips, "mb": self.shard_mb},
@@ -135,11 +158,6 @@ class BuildOptions:
             recipe["sync"]["min_confidence"] = self.min_confidence
             recipe["sync"]["max_offset"] = self.max_sync_offset
         return recipe
-
-    def _split_recipe(self) -> dict[str, JSON]:
-        if listed := self.split_list():
-            return {"shares": listed.name, "by": "list", "sha256": listed.sha256}
-        return {"shares": self.split, "by": self.split_by, "seed": self.seed}
 
 
 def override(settings: T, values: Mapping[str, str], prefix: str = "") -> T:

@@ -189,7 +189,9 @@ class Packed:
     sync: Mapping[str, JSON]
     """What the sync step measured and decided."""
     speaker: str = ""
-    """Who speaks, where a split list says so."""
+    """Who speaks, where a table says so."""
+    date: str = ""
+    """When it was recorded, where the division asked for it or a table says so."""
 
 
 def prepared_folder(work: Path, video_id: str, *parts: JSON) -> Path:
@@ -252,6 +254,7 @@ def load(clip: Packed, dataset: str) -> tuple[Sample, dict[str, JSON]]:
         "sample_rate": SAMPLE_RATE,
         **truth,
         **({"speaker": clip.speaker} if clip.speaker else {}),
+        **({"date": clip.date} if clip.date else {}),
         "sync": dict(clip.sync),
         "source": dict(clip.source),
         "facetrack": clean(track),
@@ -268,6 +271,7 @@ def load(clip: Packed, dataset: str) -> tuple[Sample, dict[str, JSON]]:
         "source": clip.source["source"],
         "path": clip.source["path"],
         **({"speaker": clip.speaker} if clip.speaker else {}),
+        **({"date": clip.date} if clip.date else {}),
         "shot": track["shot"],
         "track": track["track"],
         "start": track["start"],

@@ -38,10 +38,24 @@ def _settings(
 )
 @click.option(
     "--split-by",
-    type=click.Choice(["video", "folder"]),
+    type=click.Choice(["video", "folder", "speaker"]),
     default="video",
     show_default=True,
-    help="What stays together: one file, or all files of a folder (one speaker, one programme).",
+    help="What stays together: one file, all files of a folder (one speaker, one programme), or "
+    "all files of a speaker, whom --about names.",
+)
+@click.option(
+    "--split-dates",
+    default="",
+    metavar="NAME|CSV",
+    help="Instead of --split: by the day of the recording. bbc2016 has the periods of the 2016 "
+    "SyncNet paper; a CSV has the columns split, first and last. Days are read from names such as "
+    "20160105_172500_bbcone_news.mp4 or from --about; files without a clear one stay out.",
+)
+@click.option(
+    "--about",
+    type=click.Path(path_type=Path),
+    help="A CSV about the files: the column file and, where known, date and speaker.",
 )
 @click.option("--seed", default=0, show_default=True, help="For the split and the faults.")
 @click.option("--limit", type=int, help="Use the first so many videos only.")
@@ -189,6 +203,8 @@ def command(
       avbench build-shards videos/ --out faulty --distort global --max-offset 20
       avbench build-shards videos/ --out shards --set min_face=64 --plan
       avbench build-shards corpus/ --out shards --split speakers.csv
+      avbench build-shards news/ --out shards --split-dates bbc2016
+      avbench build-shards corpus/ --out shards --split-by speaker --about who.csv
       avbench build-shards videos/ --out shards --detector yunet --detector-weights yunet.onnx
       avbench build-shards videos/ --out shards --shots adaptive --shot-scores
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avbench.census import SHIFT, WINDOW, count_pairs, date_of, take
+from avbench.census import SHIFT, WINDOW, count_pairs, take
 from avbench.cli import main
 from avbench.data import Alignment
 from avbench.errors import DataError
@@ -123,18 +123,3 @@ def test_a_shard_that_is_gone_or_damaged_is_named(shards: Path, tmp_path: Path) 
     done = stats(tmp_path)
     assert done.exit_code == 3
     assert "missing; build it again" in done.output
-
-
-@pytest.mark.parametrize(
-    ("name", "date"),
-    [
-        ("20080511_172500_bbcone_bbc_london_news", "2008-05-11"),
-        ("show.2016.05.31.mkv", "2016-05-31"),
-        ("20160230_x_20160229.mp4", "2016-02-29"),
-        ("2016-0531.mp4", None),
-        ("120160531.mp4", None),
-        ("bbaf2n.mpg", None),
-    ],
-)
-def test_dates_are_read_from_names(name: str, date: str | None) -> None:
-    assert date_of(name) == date
