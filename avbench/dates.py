@@ -49,7 +49,7 @@ def date_of(name: str) -> str | None:
 
 
 def readings_of_path(path: str) -> list[str]:
-    """Return what the name of a file may mean; where it tells nothing, its innermost folder that does.
+    """Return what the name of a file may mean, or else the innermost folder that tells a date.
 
     >>> readings_of_path("2015-08-31/late/20160101.mp4"), readings_of_path("2015-08-31/late/a.mp4")
     (['2016-01-01'], ['2015-08-31'])
