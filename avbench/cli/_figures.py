@@ -12,6 +12,7 @@ from avbench import venues
 from avbench.errors import UsageError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -45,6 +46,16 @@ _FIGURE = (
 )
 
 
+data_option = click.option(
+    "--data",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    metavar="FILE.csv",
+    help="Write what is drawn as numbers too.",
+)
+"""For `write_data`."""
+
+
 def figure_options(command: Function) -> Function:
     """Add what every figure has: where it goes, how wide and in which format."""
     for option in reversed(_FIGURE):
@@ -73,3 +84,15 @@ def write(draw: Callable[..., Figure], out: dict[str, Any], *given: Any, **optio
     dpi = plots.PRINT_DPI if out["venue"] else plots.DPI
     plots.save(draw(*given, **options), out["out"], out["form"], dpi=dpi)
     click.echo(f"{out['out']}")
+
+
+def write_data(path: Path | None, table: pd.DataFrame) -> None:
+    """Write what a figure shows as CSV and say where it is; nothing where no file is named."""
+    from avbench.shards import write_atomic
+
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = table.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+    write_atomic(path, text.encode())
+    click.echo(f"{path}")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from avbench.cli._figures import figure_options, write
+from avbench.cli.plot_distances import pairs, responses
+from avbench.cli.plot_patterns import before_after, gradients
 from avbench.cli.plot_similarity import similarity
 from avbench.errors import DataError, UnknownName
 
@@ -54,7 +56,8 @@ def command() -> None:
     """
 
 
-command.add_command(similarity)
+for drawn_from_clips in (similarity, responses, pairs, before_after, gradients):
+    command.add_command(drawn_from_clips)
 
 
 @command.command("accuracy", short_help="Accuracy against window length.")

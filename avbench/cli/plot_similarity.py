@@ -8,24 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from avbench.cli._clips import CHECKPOINT, METHOD, SHARDS, SPLIT, embedding_method, find_clips
 from avbench.cli._figures import figure_options, write
-from avbench.errors import DataError, UnknownName, UsageError
 
 if TYPE_CHECKING:
-    from avbench.data import JSON, Clip, FloatArray
+    from avbench.data import JSON, FloatArray
 
 
 @click.command("similarity", short_help="One clip as a method sees it.")
-@click.option(
-    "--shards",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Directory that build-shards wrote.",
-)
-@click.option("--split", default=None, help="[default: any]")
+@SHARDS
+@SPLIT
 @click.option("--key", default=None, help="Clip to draw.  [default: the first long enough]")
-@click.option("--method", "name", default="syncnet", show_default=True, help="Whose embeddings.")
-@click.option("--checkpoint", type=click.Path(dir_okay=False, path_type=Path), default=None)
+@METHOD
+@CHECKPOINT
 @click.option("--length", type=click.IntRange(6), default=20, show_default=True)
 @click.option(
     "--offset",
@@ -65,14 +60,11 @@ def similarity(
       avbench plot similarity --shards demo/shards --out similarity.png
       avbench plot similarity --shards demo/shards --key tape-0000-00 --offset -4 --out late.pdf
     """
-    from avbench import methods, plots
-    from avbench.methods import EmbeddingMethod
+    from avbench import plots
     from avbench.similarity import similarity_matrix
 
-    method = methods.load(name, checkpoint, search=search)
-    if not isinstance(method, EmbeddingMethod):
-        raise UsageError(f"{name} has no embeddings to compare; choose syncnet, for instance")
-    clip = _find(shards, split, key, length + 2 * abs(offset))
+    method = embedding_method(name, checkpoint)
+    clip = next(find_clips(shards, split, (key,) if key else (), length + 2 * abs(offset)))
     window = clip.window((len(clip) - length) // 2, length, offset)
     rows = method.embed(window.without_truth())
     matrix = similarity_matrix(rows.audio, rows.video)
@@ -92,23 +84,3 @@ def _save(path: Path, matrix: FloatArray, facts: dict[str, JSON]) -> None:
     head = json.dumps(facts, indent=1).removesuffix("\n}")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, f'{head},\n "matrix": [\n{lines}\n ]\n}}\n'.encode())
-
-
-def _find(shards: Path, split: str | None, key: str | None, least: int) -> Clip:
-    """Return the named clip, or the first of at least so many frames."""
-    from avbench.shards import decode_sample, open_set
-
-    found = open_set(shards)
-    for sample in found.samples(split):
-        if key is None and len(sample.alignment) >= least:
-            return decode_sample(sample)
-        if sample.key == key:
-            if len(sample.alignment) < least:
-                raise DataError(
-                    f"clip {key} has {len(sample.alignment)} frames, and this needs {least}; "
-                    "choose a smaller --length or --offset"
-                )
-            return decode_sample(sample)
-    if key is None:
-        raise DataError(f"no clip in {shards} has {least} frames; choose a smaller --length")
-    raise UnknownName("clip", key, found.index(split)["key"].tolist()[:20])

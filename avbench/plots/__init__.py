@@ -12,6 +12,10 @@ from avbench.plots.curves import accuracy, reported
 from avbench.plots.differences import differences
 from avbench.plots.drift import LAWS, drawn_offsets, drift
 from avbench.plots.matrices import confusion, similarity
+from avbench.plots.pairs import Separation, drawn_pairs, pairs, separation
+from avbench.plots.patterns import Twin, before_after, contrast, gradients, twin_table
+from avbench.plots.responses import Responses, response_curves, response_table, responses
+from avbench.plots.rows import SyncedRows
 from avbench.plots.style import DPI, FORMATS, MARKERS, PALETTE, PRINT_DPI, save
 
 __all__ = [
@@ -21,16 +25,30 @@ __all__ = [
     "MARKERS",
     "PALETTE",
     "PRINT_DPI",
+    "Responses",
+    "Separation",
+    "SyncedRows",
+    "Twin",
     "accuracy",
+    "before_after",
     "confidence",
     "confusion",
+    "contrast",
     "differences",
     "drawn_offsets",
+    "drawn_pairs",
     "drift",
     "errors",
+    "gradients",
     "has_confidence",
+    "pairs",
     "reported",
+    "response_curves",
+    "response_table",
+    "responses",
     "risk_coverage",
     "save",
+    "separation",
     "similarity",
+    "twin_table",
 ]

@@ -155,14 +155,14 @@ def similarity(
         left.set_ylabel("Audio row (frames)")
         style.no_spines(left)
         if offset is not None:
-            _mark_diagonal(left, len(matrix), offset)
+            mark_diagonal(left, len(matrix), offset)
         _responses(right, responses, offset, search)
         if title:
             figure.suptitle(title)
     return figure
 
 
-def _mark_diagonal(axes: Axes, size: int, offset: int) -> None:
+def mark_diagonal(axes: Axes, size: int, offset: int, color: str = "white") -> None:
     """Frame the diagonal of an offset with two lines, so that its values stay visible."""
     first, last = max(0, -offset), min(size, size - offset)
     for shift in (-0.75, 0.75):
@@ -170,7 +170,7 @@ def _mark_diagonal(axes: Axes, size: int, offset: int) -> None:
         axes.plot(
             rows + offset + shift,
             rows,
-            color="white",
+            color=color,
             linewidth=0.9,
             linestyle=(0, (3, 2)),
             scalex=False,

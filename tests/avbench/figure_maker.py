@@ -101,7 +101,29 @@ KINDS = (
     "reported",
     "similarity",
     "drift",
+    "responses",
+    "pairs",
+    "before-after",
+    "gradients",
 )
+
+
+def synced_rows(count: int = 6, frames: int = 120, noise: float = 0.5) -> list[plots.SyncedRows]:
+    """Return rows of simulated clips, each of a speaker of its own."""
+    method = Simulated(noise=noise)
+    clips = [clip(number, frames) for number in range(count)]
+    return [plots.SyncedRows.of(one.key, one.key, method.embed(one), 0) for one in clips]
+
+
+def twins(offsets: tuple[int, ...] = (-2, 1, 5)) -> list[plots.Twin]:
+    """Return windows as a noisy and a less noisy extractor see them."""
+    found = []
+    for number, offset in enumerate(offsets):
+        window = clip(number).window(10, 20, offset)
+        seen = [Simulated(noise=noise).embed(window) for noise in (0.8, 0.3)]
+        top, bottom = (similarity_matrix(rows.audio, rows.video) for rows in seen)
+        found.append(plots.Twin(window.key, offset, top, bottom))
+    return found
 
 
 def draw(outcome: Outcome, kind: str, **options: float) -> Figure:
@@ -120,6 +142,12 @@ def draw(outcome: Outcome, kind: str, **options: float) -> Figure:
         "drift": lambda: plots.drift(
             {law: plots.drawn_offsets(law, clips=20, length=60) for law in plots.LAWS}, **options
         ),
+        "responses": lambda: plots.responses(
+            plots.response_curves(synced_rows(), search=10, shift=-4), **options
+        ),
+        "pairs": lambda: plots.pairs(plots.drawn_pairs(synced_rows()), title="a net", **options),
+        "before-after": lambda: plots.before_after(twins(), **options),
+        "gradients": lambda: plots.gradients(twins(), **options),
         "similarity": lambda: plots.similarity(
             matrix, offset=-2, search=5, title="clip, 20 frames, offset -2", **options
         ),
