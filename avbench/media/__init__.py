@@ -11,7 +11,7 @@ from avbench.media.decode import Frame, FrameStream, iter_frames, open_frames, r
 from avbench.media.encode import VideoWriter, encode_sound, reorder_video, write_video
 from avbench.media.join import join
 from avbench.media.probe import MediaInfo, decoder_versions, probe
-from avbench.media.sound import read_audio, read_sound
+from avbench.media.sound import read_audio, read_sound, read_track
 
 __all__ = [
     "Frame",
@@ -26,6 +26,7 @@ __all__ = [
     "probe",
     "read_audio",
     "read_sound",
+    "read_track",
     "read_video",
     "reorder_video",
     "write_video",

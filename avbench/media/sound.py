@@ -104,6 +104,29 @@ def read_sound(source: Path | bytes) -> FloatArray:
     return np.concatenate([np.zeros(0, np.float32), *blocks])
 
 
+def read_track(path: Path) -> FloatArray:
+    """Read the sound of any file by itself, whether or not there is a picture beside it.
+
+    Returns
+    -------
+    ndarray
+        Mono at 16 kHz from the file's first sample on; shape (S,), float32.
+
+    Raises
+    ------
+    DataError
+        If the file holds no sound that decodes.
+    """
+    damage = Damage()
+    with open_source(path) as source:
+        head = next(frames := decode_sound(source, damage), None) if source.sound else None
+        if head is None:
+            raise DataError(f"{path}: holds no sound that decodes; copy it again from its origin.")
+        mixer = Mixer(head.sample_rate)
+        blocks = (mixer.mix(frame) for frame in chain([head], frames))
+        return np.concatenate([*resampled(blocks, head.sample_rate, SAMPLE_RATE)])
+
+
 class Clock:
     """Lays blocks of sound end to end so that each sample falls on the instant it is stamped with.
 
