@@ -31,6 +31,8 @@ from avbench.synthetic.voice import espeak_files
 CRF = 23
 """H.264 quality of the written videos."""
 MANIFEST = "corpus.json"
+SPLIT = "split.csv"
+"""Names the pool as the split and the voice as the speaker, for ``build-shards --split``."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class CorpusRequest:
 def write_corpus(out: Path, request: CorpusRequest, *, workers: int = 1) -> dict[str, JSON]:
     """Make the videos that are not there yet, then write ``corpus.json``; return its content.
 
+    Talking heads, which have one voice each, also get a ``split.csv``.
+
     Every ``<key>.mp4`` has ``<key>.truth.json`` beside it, which is written after it: a video
     with a truth is complete. The bytes do not depend on the workers or on interruptions.
 
@@ -115,6 +119,8 @@ def write_corpus(out: Path, request: CorpusRequest, *, workers: int = 1) -> dict
         for _ in _in_processes(partial(_write_one, out), missing, workers):
             progress.update(1)
     manifest = _manifest(out, request, recipes)
+    if request.kind == "talking":
+        _write_split(out, recipes, manifest["videos"])
     _write_json(out / MANIFEST, manifest, indent=1)
     return manifest
 
@@ -210,12 +216,26 @@ def _manifest(out: Path, request: CorpusRequest, recipes: Sequence[Recipe]) -> d
     }
 
 
+def _write_split(out: Path, recipes: Sequence[Recipe], videos: Sequence[JSON]) -> None:
+    """List the videos with their speakers: two of one voice are not independent."""
+    lines = ["file,split,speaker,sha256"]
+    for recipe, video in zip(recipes, videos, strict=True):
+        truth = json.loads((out / f"{recipe.key}.truth.json").read_text("utf-8"))
+        voice = truth["shots"][0]["voice"]
+        speaker = f"{voice['accent']}+{voice['variant']}"
+        lines.append(f"{video['file']},{recipe.pool},{speaker},{video['sha256']}")
+    _replace(out / SPLIT, "".join(f"{line}\n" for line in lines))
+
+
 def _write_json(path: Path, value: JSON, indent: int | None = None) -> None:
-    part = path.with_name(path.name + ".part")
     separators = (",", ":") if indent is None else None
+    _replace(path, json.dumps(value, indent=indent, separators=separators) + "\n")
+
+
+def _replace(path: Path, content: str) -> None:
+    part = path.with_name(path.name + ".part")
     with part.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=indent, separators=separators)
-        file.write("\n")
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import subprocess
@@ -86,6 +87,23 @@ def test_the_manifest_and_truths_say_how_it_was_made(corpus: Path) -> None:
     assert len(face["boxes"]) == len(face["mouth"]["opening"]) == 25
     assert shot["phones"][0][1] >= 0.0
     assert shot["phones"][-1][2] <= 1.0
+
+
+def test_the_split_list_names_pool_voice_and_bytes(corpus: Path) -> None:
+    manifest = json.loads((corpus / "corpus.json").read_text("utf-8"))
+    with (corpus / "split.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [{"file": row["file"], "sha256": row["sha256"]} for row in rows] == manifest["videos"]
+    assert {row["split"] for row in rows} == {"val"}
+    for row in rows:
+        path = corpus / row["file"].replace(".mp4", ".truth.json")
+        voice = json.loads(path.read_text("utf-8"))["shots"][0]["voice"]
+        assert row["speaker"] == f"{voice['accent']}+{voice['variant']}"
+
+
+def test_programmes_with_their_many_voices_have_no_split_list(tmp_path: Path) -> None:
+    write_corpus(tmp_path, CorpusRequest(1, "val", kind="programme", seconds=4.0))
+    assert not (tmp_path / "split.csv").exists()
 
 
 def test_no_half_written_file_is_left(corpus: Path) -> None:
