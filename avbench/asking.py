@@ -6,39 +6,25 @@ is kept and the question counts as wrong.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache as once
 from itertools import groupby
 from time import perf_counter
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
+from avbench.answers import Answer, best_offsets, message, one_by_one, shifts
 from avbench.cache import EmbeddingCache, Kept
 from avbench.data import JSON, Clip, Embeddings, FloatArray, Item
-from avbench.errors import AvbenchError
-from avbench.methods import EmbeddingMethod, Method
-from avbench.similarity import pick_offsets
-from avbench.tasks import Question
+from avbench.methods import Aligner, Embedder, EmbeddingMethod, Method
+from avbench.metrics.per_video import vote
+from avbench.tasks import OffsetTask, Question
 from avbench.timing import SAMPLES_PER_FRAME
-
-log = logging.getLogger(__name__)
 
 ROW_FRAMES = 5
 """Video frames that one row of an embedding sees."""
-
-
-class Answer(NamedTuple):
-    """What a method said to one question."""
-
-    predicted: int | None
-    """Offset in frames; None where it failed."""
-    confidence: float | None
-    """Higher is surer; None where undefined."""
-    failure: str | None = None
-    """The message of the failure; None where there is an answer."""
 
 
 class Said(NamedTuple):
@@ -66,16 +52,23 @@ class Features(NamedTuple):
     seconds: float
 
 
+Q = TypeVar("Q")
+F = TypeVar("F")
+
+
 @dataclass(frozen=True, eq=False)
-class Ready:
+class Prepared(Generic[Q, F]):
     """A clip with all that its pictures and sound were needed for."""
 
     item: Item
-    questions: list[Question]
+    questions: list[Q]
     said: dict[str, Said]
     """Method -> answers that are known already."""
-    features: dict[str, Features]
+    features: dict[str, F]
     """Extractor -> embeddings."""
+
+
+Ready: TypeAlias = Prepared[Question, Features]
 
 
 def prepare(
@@ -106,26 +99,28 @@ def prepare(
     for method in methods:
         if method.name in found:
             continue
-        if isinstance(method, EmbeddingMethod):
+        if isinstance(method, Embedder):
             if method.extractor not in features:
-                features[method.extractor] = _embed(method, item, load, cache)
+                features[method.extractor] = embed(method, item, load, cache)
         else:
-            clip = load() if getattr(method, "sees_media", True) else _blank(item)
+            clip = load() if getattr(method, "sees_media", True) else blank(item)
             started = perf_counter()
             answers = [_predict(method, question.cut(clip)) for question in questions]
             found[method.name] = Said(answers, perf_counter() - started)
-    return Ready(item, questions, found, features)
+    return Prepared(item, questions, found, features)
 
 
-def _blank(item: Item) -> Clip:
+def blank(item: Item) -> Clip:
+    """Make a clip as long as an item, with its truth, for methods that do not look."""
     frames = np.zeros((len(item), 1, 1, 3), np.uint8)
     sound = np.zeros(len(item) * SAMPLES_PER_FRAME, np.float32)
     return Clip(item.key, frames, sound, item.alignment)
 
 
-def _embed(
-    method: EmbeddingMethod, item: Item, load: Callable[[], Clip], cache: EmbeddingCache | None
+def embed(
+    method: Embedder, item: Item, load: Callable[[], Clip], cache: EmbeddingCache | None
 ) -> Features:
+    """Embed a clip, or look its embeddings up; a failure is kept as a message."""
     if cache and item.sha256 and (kept := cache.get(item.sha256, method)):
         return Features(kept.rows, "", kept.seconds)
     clip = load().without_truth()
@@ -146,8 +141,57 @@ def _embed(
     return Features(rows, "", seconds)
 
 
+def finish(
+    methods: Sequence[Method], ready: Sequence[Ready], task: OffsetTask, batch_size: int
+) -> list[dict[str, Said]]:
+    """Add to each clip the answers of the methods that look at embeddings.
+
+    Parameters
+    ----------
+    methods
+        All of them.
+    ready
+        Clips as `prepare` left them.
+    task
+        What was asked.
+    batch_size
+        Windows compared at once.
+    """
+    lead = task.search if task.rules.sound == "outside" else 0
+    said = [dict(clip.said) for clip in ready]
+    for group in by_extractor(methods):
+        # A clip whose answers were read back has no embeddings.
+        open_ = [i for i, clip in enumerate(ready) if group[0].extractor in clip.features]
+        if open_:
+            found = compare(group, [ready[i] for i in open_], lead, task.search, batch_size)
+            for place, answers in zip(open_, found, strict=True):
+                said[place] = answers | said[place]
+    return said
+
+
+def unfit(method: Method, task: OffsetTask) -> str:
+    """Say why a method cannot be asked under a task's protocol; empty where it can."""
+    if isinstance(method, Aligner) and not isinstance(method, EmbeddingMethod):
+        least = 2 * task.search + ROW_FRAMES
+        if min(task.lengths) < least or task.rules.sound == "outside":
+            return (
+                f"{method.name} cannot be asked under {task.protocol}, whose windows are too short "
+                f"for a method that places every frame of sound (least length: {least} frames)"
+            )
+    elif task.rules.sound == "outside" and not getattr(method, "hears_outside", False):
+        return (
+            f"{method.name} cannot be asked under {task.protocol}, which gives a window the sound "
+            "around it, because it compares picture and sound of equal length"
+        )
+    return ""
+
+
 def compare(
-    methods: Sequence[EmbeddingMethod], ready: Sequence[Ready], lead: int, batch_size: int
+    methods: Sequence[Embedder],
+    ready: Sequence[Ready],
+    lead: int,
+    search: int,
+    batch_size: int,
 ) -> list[dict[str, Said]]:
     """Answer from embeddings for methods of one extractor, the windows of all clips together.
 
@@ -159,6 +203,8 @@ def compare(
         Clips with its embeddings.
     lead
         Rows of sound on either side of a window that the methods get beside its own.
+    search
+        Largest offset in frames.
     batch_size
         Windows compared at once.
 
@@ -174,7 +220,7 @@ def compare(
         video, audio = _windows(ready, extractor, batch, lead)
         for method in methods:
             started = perf_counter()
-            said = _compare(method, video, audio, [question.key for _, question in batch])
+            said = _answers(method, video, audio, search, [question.key for _, question in batch])
             seconds[method.name] += perf_counter() - started
             for (place, _), answer in zip(batch, said, strict=True):
                 answers[place].setdefault(method.name, []).append(answer)
@@ -222,28 +268,39 @@ def _windows(
     return np.concatenate(video), np.concatenate(audio)
 
 
-def _compare(
-    method: EmbeddingMethod, video: FloatArray, audio: FloatArray, keys: Sequence[str]
+def _answers(
+    method: Embedder, video: FloatArray, audio: FloatArray, search: int, keys: Sequence[str]
 ) -> list[Answer]:
-    """Answer questions of one length; where they fail together, each is tried alone."""
-    try:
-        scores = np.asarray(method.compare(video, audio))
-        if scores.ndim != 2 or len(scores) != len(keys) or scores.shape[1] % 2 == 0:
-            raise ValueError(
-                f"compared {len(keys)} windows into scores of shape {scores.shape}, expected "
-                f"({len(keys)}, 2 * search + 1)"
-            )
-        # A candidate without evidence is -inf; a row must have evidence for one at least.
-        if np.any(np.isnan(scores)) or not np.all(np.isfinite(scores).any(axis=1)):
-            raise ValueError("compared windows into scores that are NaN or all infinite")
-    except Exception as error:
-        if len(keys) > 1:
-            alone = (slice(i, i + 1) for i in range(len(keys)))
-            return [_compare(method, video[i], audio[i], keys[i])[0] for i in alone]
-        return [Answer(None, None, message(method, keys[0], error))]
-    # Scores are negated distances, so that one rule picks the answer everywhere.
-    offsets, _, confidences = pick_offsets(np.negative(scores), scores.shape[1] // 2)
+    """Answer questions of one length."""
+
+    def ask(some: slice) -> list[Answer]:
+        if isinstance(method, EmbeddingMethod):
+            return _compare(method, video[some], audio[some])
+        assert isinstance(method, Aligner)
+        return _vote(method, video[some], audio[some], search)
+
+    return one_by_one(ask, lambda lost: lost, method, keys)
+
+
+def _compare(method: EmbeddingMethod, video: FloatArray, audio: FloatArray) -> list[Answer]:
+    offsets, confidences = best_offsets(method, video, audio)
     return list(map(Answer, offsets.tolist(), confidences.tolist()))
+
+
+def _vote(method: Aligner, video: FloatArray, audio: FloatArray, search: int) -> list[Answer]:
+    """Answer with the shift that most rows have, of the rows whose picture is in the window."""
+    rows = video.shape[1]
+    said = shifts(
+        method.align(video, audio[:, search : rows - search]), rows, rows - 2 * search, len(video)
+    )
+    answers = []
+    for row in said:
+        offset = vote(row)
+        if np.isnan(offset):
+            answers.append(Answer(None, None, "no match for any frame"))
+        else:
+            answers.append(Answer(int(offset), float(np.mean(row == offset))))
+    return answers
 
 
 def _predict(method: Method, window: Clip) -> Answer:
@@ -259,17 +316,10 @@ def _predict(method: Method, window: Clip) -> Answer:
     return Answer(prediction.offset, confidence if np.isfinite(confidence) else None)
 
 
-def message(method: Method, key: str, error: Exception) -> str:
-    """Put a failure into one line, and its traceback into the debug log."""
-    log.debug("%s failed on clip %s", method.name, key, exc_info=error)
-    text = " ".join(str(error).split())[:300]
-    return text if isinstance(error, AvbenchError) else f"{type(error).__name__}: {text}"
-
-
-def by_extractor(methods: Iterable[Method]) -> list[list[EmbeddingMethod]]:
-    """Group the methods that compare embeddings by the extractor that they share."""
-    groups: dict[str, list[EmbeddingMethod]] = {}
+def by_extractor(methods: Iterable[Method]) -> list[list[Embedder]]:
+    """Group the methods that look at embeddings by the extractor that they share."""
+    groups: dict[str, list[Embedder]] = {}
     for method in methods:
-        if isinstance(method, EmbeddingMethod):
+        if isinstance(method, Embedder):
             groups.setdefault(method.extractor, []).append(method)
     return list(groups.values())

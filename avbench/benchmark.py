@@ -13,24 +13,25 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from operator import attrgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 
-from avbench.asking import Ready, Said, by_extractor, compare, prepare
+from avbench import asking, asking_alignment
+from avbench.alignment_task import AlignmentQuestion, AlignmentTask, AnyTask
+from avbench.asking import Prepared, Said
 from avbench.cache import EmbeddingCache
 from avbench.data import JSON, Clip, Item
 from avbench.errors import DataError, UsageError
-from avbench.methods import EmbeddingMethod, Method
+from avbench.methods import Embedder, Method
 from avbench.progress import track
 from avbench.results import Score, score
-from avbench.tasks import OffsetTask, Question, Refusal
+from avbench.tasks import Question, Refusal
 
 BATCH_SIZE = 1024
 """Windows compared at once."""
-_COLUMNS = ("key", "length", "repeat", "window", "start", "displacement", "offset")
-_FACTS = attrgetter(*_COLUMNS)
+ALIGNED_AT_ONCE = 128
+"""Windows aligned at once, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ class Outcome:
 def evaluate(
     methods: Sequence[Method],
     clips: Iterable[Clip | Item],
-    task: OffsetTask,
+    task: AnyTask,
     *,
     reference: str | None = "syncnet",
     dataset: str = "",
@@ -135,16 +136,16 @@ def evaluate(
     for method in methods:
         if reason := unfit(method, task):
             raise UsageError(reason)
-    lead = task.search if task.rules.sound == "outside" else 0
-    asked: list[Question] = []
+    asked: list[Question | AlignmentQuestion] = []
     answers: dict[str, list[Said]] = {name: [] for name in names}
     sources: dict[str, str] = {}
     contents: dict[str, str | None] = {}
     refusals: list[Refusal] = []
-    pending: list[Ready] = []
+    pending: list[Prepared[Any, Any]] = []
 
     def flush() -> None:
-        for ready, said in zip(pending, _finish(methods, pending, lead, batch_size), strict=True):
+        finished = _finish(methods, pending, task, batch_size)
+        for ready, said in zip(pending, finished, strict=True):
             asked.extend(ready.questions)
             for name in names:
                 answers[name].append(said[name])
@@ -152,7 +153,7 @@ def evaluate(
                 _keep(journal, methods, ready.item, said, cache)
         pending.clear()
 
-    def start(item: Clip | Item) -> Callable[[], Ready]:
+    def start(item: Clip | Item) -> Callable[[], Prepared[Any, Any]]:
         found = Item.of(item) if isinstance(item, Clip) else item
         if found.key in sources:
             raise DataError(f"two clips have the key {found.key!r}; keys must be unique in a set")
@@ -161,25 +162,27 @@ def evaluate(
         refusals.extend(task.refusals(found))
         record = (journal or {}).get(found.key, {})
         known = {name: Said.read(entry) for name, entry in record.items() if name in answers}
-        return lambda: prepare(methods, found, task.questions(found), known, cache)
+        return lambda: _prepare(methods, found, task, known, cache)
 
+    # A damaged window has embeddings of its own, which are kept until it is asked about.
+    enough = min(batch_size, ALIGNED_AT_ONCE if isinstance(task, AlignmentTask) else batch_size)
     try:
         for ready in _in_order(map(start, track(clips, "measuring", total, "clip")), workers):
             if ready.questions:
                 pending.append(ready)
-            if sum(len(clip.questions) for clip in pending) >= batch_size:
+            if sum(len(clip.questions) for clip in pending) >= enough:
                 flush()
     finally:
         flush()  # an interruption does not lose the clips that are embedded already
     if not asked:
         raise DataError(_nothing_to_ask(set(sources), refusals))
-    predictions = _table(asked, answers, sources)
+    predictions = _table(task, asked, answers, sources)
     return Outcome(
         predictions=predictions,
         scores=score(predictions, task, reference=reference, dataset=dataset, split=split),
         refusals=sorted(refusals, key=lambda r: (r.key, r.length or 0)),
         num_clips=len(sources),
-        questions_sha256=_sha256(map(repr, map(_FACTS, asked))),
+        questions_sha256=_sha256(repr(row) for question in asked for row in question.rows()),
         clips_sha256=None
         if None in contents.values()
         else _sha256(f"{key} {sha256}" for key, sha256 in contents.items()),
@@ -187,29 +190,32 @@ def evaluate(
     )
 
 
-def unfit(method: Method, task: OffsetTask) -> str:
+def unfit(method: Method, task: AnyTask) -> str:
     """Say why a method cannot be asked under a task's protocol; empty where it can."""
-    if task.rules.sound == "outside" and not getattr(method, "hears_outside", False):
-        return (
-            f"{method.name} cannot be asked under {task.protocol}, which gives a window the sound "
-            "around it, because it compares picture and sound of equal length"
-        )
-    return ""
+    if isinstance(task, AlignmentTask):
+        return asking_alignment.unfit(method, task)
+    return asking.unfit(method, task)
+
+
+def _prepare(
+    methods: Sequence[Method],
+    item: Item,
+    task: AnyTask,
+    known: Mapping[str, Said],
+    cache: EmbeddingCache | None,
+) -> Prepared[Any, Any]:
+    if isinstance(task, AlignmentTask):
+        return asking_alignment.prepare(methods, item, task.questions(item), known, cache)
+    return asking.prepare(methods, item, task.questions(item), known, cache)
 
 
 def _finish(
-    methods: Sequence[Method], ready: Sequence[Ready], lead: int, batch_size: int
+    methods: Sequence[Method], ready: Sequence[Prepared[Any, Any]], task: AnyTask, batch_size: int
 ) -> list[dict[str, Said]]:
-    """Add to each clip the answers of the methods that compare embeddings."""
-    said = [dict(clip.said) for clip in ready]
-    for group in by_extractor(methods):
-        # A clip whose answers were read back has no embeddings.
-        open_ = [i for i, clip in enumerate(ready) if group[0].extractor in clip.features]
-        if open_:
-            found = compare(group, [ready[i] for i in open_], lead, batch_size)
-            for place, answers in zip(open_, found, strict=True):
-                said[place] = answers | said[place]
-    return said
+    """Add to each clip the answers of the methods that look at embeddings."""
+    if isinstance(task, AlignmentTask):
+        return asking_alignment.finish(methods, ready)
+    return asking.finish(methods, ready, task, batch_size)
 
 
 def _keep(
@@ -224,7 +230,7 @@ def _keep(
     kept = {
         method.name: said[method.name].record()
         for method in methods
-        if not (cached and isinstance(method, EmbeddingMethod))
+        if not (cached and isinstance(method, Embedder))
     }
     if kept:
         journal[item.key] = kept
@@ -260,9 +266,13 @@ def _single_thread() -> None:
 
 
 def _table(
-    asked: list[Question], answers: dict[str, list[Said]], sources: Mapping[str, str]
+    task: AnyTask,
+    asked: Sequence[Question | AlignmentQuestion],
+    answers: dict[str, list[Said]],
+    sources: Mapping[str, str],
 ) -> pd.DataFrame:
-    questions = pd.DataFrame(map(_FACTS, asked), columns=_COLUMNS)
+    rows = [row for question in asked for row in question.rows()]
+    questions = pd.DataFrame(rows, columns=task.COLUMNS)
     questions["source"] = questions["key"].map(dict(sources))
     parts = []
     for name, said in answers.items():
@@ -274,6 +284,7 @@ def _table(
         parts.append(part)
     table = pd.concat(parts, ignore_index=True)
     order = ["method", "length", "repeat", "key", "window"]
+    order += [column for column in task.COLUMNS if column == "frame"]
     rest = [column for column in table.columns if column not in order]
     return table.sort_values(order, ignore_index=True)[[*order, *rest]]
 

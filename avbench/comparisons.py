@@ -35,7 +35,8 @@ RULE = (
     "1 + the number of methods that are better in the paired test after Holm's correction over "
     "the pairs of the cell; methods that cannot be told apart share a rank"
 )
-_QUESTION = ["key", "repeat", "window", "offset"]
+_ORDER = ["key", "repeat", "window", "frame"]
+"""What tells the questions of one length apart, as far as there are such columns."""
 _DIGITS = 12
 
 
@@ -96,9 +97,10 @@ def _compare_at(part: pd.DataFrame, tolerances: list[int], macro: bool) -> list[
     """Compare at one window length; questions are down, methods across."""
     groups = {str(m): _in_order(rows) for m, rows in part.groupby("method", sort=True)}
     names, first = list(groups), next(iter(groups.values()))
-    asked = [first[column].to_numpy() for column in _QUESTION]
+    order = [column for column in (*_ORDER, "offset") if column in first]
+    asked = [first[column].to_numpy() for column in order]
     for name, rows in groups.items():
-        here = [rows[column].to_numpy() for column in _QUESTION]
+        here = [rows[column].to_numpy() for column in order]
         if not all(map(np.array_equal, here, asked)):
             raise DataError(
                 f"{name} and {names[0]} were asked different questions; measure them together"
@@ -125,7 +127,8 @@ def _compare_at(part: pd.DataFrame, tolerances: list[int], macro: bool) -> list[
 
 
 def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
-    order = np.lexsort([pd.factorize(rows[c], sort=True)[0] for c in reversed(_QUESTION[:3])])
+    known = [column for column in reversed(_ORDER) if column in rows]
+    order = np.lexsort([pd.factorize(rows[column], sort=True)[0] for column in known])
     return rows.iloc[order]
 
 

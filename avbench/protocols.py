@@ -60,6 +60,9 @@ class Protocol:
     """Whether avbench measures it; the others give names to reported numbers."""
     ranged: bool = True
     """Whether the name ends in the search range."""
+    columns: tuple[str, ...] = ()
+    """Metrics that the tables have as columns; empty: window lengths are, accuracies below each
+    other."""
 
     @property
     def name(self) -> str:
@@ -71,6 +74,9 @@ class Protocol:
         lists = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
         return {"name": self.name, **lists}
 
+
+_TAE_COLUMNS = ("mean_absolute_error", "max_absolute_error", "accuracy@0", "accuracy@1")
+"""Those of Tables 2 and 3 of Shalev and Wolf (2020), and the accuracy within a frame."""
 
 _KNOWN = (
     Protocol(
@@ -110,6 +116,7 @@ _KNOWN = (
         source="Shalev and Wolf 2020, section 6.1: three seconds whose sound is displaced by an "
         "offset uniform over the range. Both signs are asked; the released evaluator asks "
         "positive ones only.",
+        columns=_TAE_COLUMNS,
     ),
     Protocol(
         family="tae-local",
@@ -119,10 +126,37 @@ _KNOWN = (
         search=25,
         repeats=1,
         law="tae2020",
-        source="Shalev and Wolf 2020, section 6.2: frames dropped and duplicated at random; the "
-        "shift of every frame is asked.",
-        measured=False,
+        source="Shalev and Wolf 2020, section 6.2: frames dropped and duplicated at random by the "
+        "released, biased law; the middle second of sound against three seconds of picture (75 "
+        "stacks of five frames); the shift of every frame of sound is asked.",
         ranged=False,
+        columns=_TAE_COLUMNS,
+    ),
+    Protocol(
+        family="tae-local-symmetric",
+        version=1,
+        task="alignment",
+        lengths=(75,),
+        search=25,
+        repeats=1,
+        law="symmetric",
+        source="As tae-local, with a law of drops and duplicates that does not drift on average.",
+        ranged=False,
+        columns=_TAE_COLUMNS,
+    ),
+    Protocol(
+        family="whole-clip-symmetric",
+        version=1,
+        task="alignment",
+        lengths=(),
+        search=25,
+        repeats=1,
+        law="symmetric",
+        source="avbench: the picture of a whole clip dropped and duplicated without drift on "
+        "average, its sound as it is, cut to the shorter of the two; every frame of sound is "
+        "asked.",
+        ranged=False,
+        columns=_TAE_COLUMNS,
     ),
     Protocol(
         family="redub",
@@ -175,10 +209,18 @@ def of_family(family: str, search: int) -> Protocol:
     ------
     UnknownName
         If there is no such family.
+    UsageError
+        If it has another range, and none but that.
     """
     if family not in _FAMILIES:
         raise UnknownName("protocol", family, sorted(_FAMILIES))
-    return replace(_FAMILIES[family], search=search)
+    found = _FAMILIES[family]
+    if not found.ranged and search != found.search:
+        raise UsageError(
+            f"protocol {family} has a range of ±{found.search} frames and no other; leave out the "
+            f"search of {search}"
+        )
+    return replace(found, search=search)
 
 
 def check_same(rules: Iterable[tuple[str, int]]) -> None:

@@ -26,7 +26,7 @@ from avbench.statistics import (
     reduction_interval,
     resampled_means,
 )
-from avbench.tasks import OffsetTask
+from avbench.tasks import Task
 
 MEAN_ERROR = "mean_absolute_error"
 SEED = 0
@@ -46,7 +46,7 @@ class Score:
     dataset: str
     split: str | None
     window: int
-    """Window length in frames."""
+    """Window length in frames; rows of picture, or 0 for whole clips, where frames are asked."""
     metric: str
     """``accuracy@<tolerance>``, ``rer@<tolerance>``, or a shift error in frames."""
     value: float | None
@@ -55,9 +55,9 @@ class Score:
     """Population standard deviation over the repeats; None where not defined."""
     repeats: int
     n: int
-    """Questions, over all repeats."""
+    """Questions, or frames asked about, over all repeats."""
     n_failed: int
-    """Questions without an answer; they count as wrong."""
+    """Those without an answer; they count as wrong."""
     reference: str | None = None
     """The method that an error reduction is relative to."""
     low: float | None = None
@@ -75,7 +75,7 @@ class Score:
 
 def score(
     predictions: pd.DataFrame,
-    task: OffsetTask,
+    task: Task,
     *,
     reference: str | None = None,
     dataset: str = "",
@@ -140,7 +140,7 @@ class _Cell:
     n_failed: int
 
 
-def _cells(part: pd.DataFrame, task: OffsetTask) -> list[_Cell]:
+def _cells(part: pd.DataFrame, task: Task) -> list[_Cell]:
     """Return the cells of one window length; clusters have the same numbers in all of them."""
     clusters, names = pd.factorize(recordings(part), sort=True)
     keys = pd.factorize(part["key"])[0] if task.reduction == "macro" else None
@@ -154,7 +154,7 @@ def _cells(part: pd.DataFrame, task: OffsetTask) -> list[_Cell]:
 def _cell(
     method: str,
     part: pd.DataFrame,
-    task: OffsetTask,
+    task: Task,
     clusters: IntArray,
     size: int,
     items: IntArray | None,
@@ -186,7 +186,7 @@ def _cell(
 def _rows(
     cell: _Cell,
     known: Mapping[tuple[str, str], tuple[Interval, float]],
-    task: OffsetTask,
+    task: Task,
     dataset: str,
     split: str | None,
 ) -> list[Score]:

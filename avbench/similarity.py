@@ -71,7 +71,8 @@ def diagonal_means(similarity: FloatArray, search: int, lead: int = 0) -> FloatA
     search
         Largest candidate offset in frames, >= 0.
     lead
-        Audio rows before the one that belongs to the first video row, >= 0.
+        Audio rows before the one that belongs to the first video row; negative: video rows before
+        the one that belongs to the first audio row.
 
     Returns
     -------
@@ -108,8 +109,9 @@ def sliding_distances(
         ``"zero"``: sound outside the clip is a zero embedding, as in the papers. ``"valid"``: only
         pairs inside the clip count; a candidate without any reads inf.
     lead
-        Audio rows before the one that belongs to the first video row, >= 0: with ``lead = search``
-        and as many rows after the last, every candidate has sound of its own (Perfect Match).
+        Audio rows before the one that belongs to the first video row: with ``lead = search`` and
+        as many rows after the last, every candidate has sound of its own (Perfect Match).
+        Negative: video rows before the one that belongs to the first audio row.
 
     Returns
     -------

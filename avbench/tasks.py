@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from avbench import protocols
 from avbench.data import JSON, Clip, Item
 from avbench.distort import draw_offset, rng_for
 from avbench.errors import UsageError
 from avbench.protocols import Protocol
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Question:
         """Cut the window out of its clip, truth included."""
         return clip.window(self.start, self.length, self.displacement)
 
+    def rows(self) -> list[tuple[str | int, ...]]:
+        """Return what is asked, one row per answer; `OffsetTask.COLUMNS`."""
+        facts = (self.key, self.length, self.repeat, self.window)
+        return [(*facts, self.start, self.displacement, self.offset)]
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -52,40 +60,22 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class OffsetTask:
-    """Find the constant offset of a short window of a clip.
+class Task:
+    """What all tasks share: how much is asked, from which seed, by the rules of which protocol."""
 
-    What a window is, what sound comes with it and where the truth lies are the rules of a
-    protocol (`avbench.protocols`), the strict one of Kim et al. (2021) unless another is named.
+    name: ClassVar[str]
 
-    The start of a window is drawn so that picture and sound lie inside the clip for **every**
-    candidate offset: it says nothing about the answer. A synced clip of T frames therefore offers
-    the starts ``search .. T - length - search``, and needs ``length + 2 * search`` frames. A clip
-    with a constant offset of its own is displaced by so much less; a clip whose alignment varies
-    is refused.
-    """
-
-    name: ClassVar[str] = "offset"
-
-    lengths: tuple[int, ...] = (11, 13, 15, 20)
-    """Window lengths in frames."""
-    search: int = 5
-    """Largest true offset, and range of candidates, in frames."""
-    repeats: int = 10
-    windows_per_clip: int | None = 1
-    """Windows per clip, length and repeat; None: every one that fits, in order."""
-    seed: int = 0
-    tolerances: tuple[int, ...] = (0, 1)
+    lengths: tuple[int, ...]
+    search: int
+    repeats: int
+    windows_per_clip: int | None
+    seed: int
+    tolerances: tuple[int, ...]
     """Largest errors that count as correct, in frames."""
-    family: str = "kim-strict"
+    family: str
     """Rules, less the search range."""
 
     def __post_init__(self) -> None:
-        if not self.lengths or min(self.lengths) < 5:
-            raise UsageError(
-                f"got window lengths {list(self.lengths)}, expected some, each of at least 5 "
-                "frames (the shortest window that a method can compare)"
-            )
         if len(set(self.lengths)) < len(self.lengths):
             raise UsageError(f"got window lengths {list(self.lengths)}, expected each once")
         least = min(self.search, self.repeats, self.windows_per_clip or 1)
@@ -100,7 +90,7 @@ class OffsetTask:
             )
 
     @classmethod
-    def of(cls, protocol: Protocol, **changes: Any) -> OffsetTask:
+    def of(cls, protocol: Protocol, **changes: Any) -> Self:
         """Ask as a protocol says, but for ``changes`` (any field of the task that is not None)."""
         if not (protocol.task == cls.name and protocol.measured):
             raise UsageError(
@@ -112,6 +102,7 @@ class OffsetTask:
             search=protocol.search,
             repeats=protocol.repeats,
             windows_per_clip=protocol.windows_per_clip,
+            seed=0,
             tolerances=protocol.tolerances,
             family=protocol.family,
         )
@@ -150,6 +141,54 @@ class OffsetTask:
             "rules": {k: rules[k] for k in ("sound", "edge", "truth", "reduction", "law")},
         }
 
+
+@dataclass(frozen=True)
+class OffsetTask(Task):
+    """Find the constant offset of a short window of a clip.
+
+    What a window is, what sound comes with it and where the truth lies are the rules of a
+    protocol (`avbench.protocols`), the strict one of Kim et al. (2021) unless another is named.
+
+    The start of a window is drawn so that picture and sound lie inside the clip for **every**
+    candidate offset: it says nothing about the answer. A synced clip of T frames therefore offers
+    the starts ``search .. T - length - search``, and needs ``length + 2 * search`` frames. A clip
+    with a constant offset of its own is displaced by so much less; a clip whose alignment varies
+    is refused.
+    """
+
+    name: ClassVar[str] = "offset"
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        "key",
+        "length",
+        "repeat",
+        "window",
+        "start",
+        "displacement",
+        "offset",
+    )
+    """What `Question.rows` holds."""
+
+    lengths: tuple[int, ...] = (11, 13, 15, 20)
+    """Window lengths in frames."""
+    search: int = 5
+    """Largest true offset, and range of candidates, in frames."""
+    repeats: int = 10
+    windows_per_clip: int | None = 1
+    """Windows per clip, length and repeat; None: every one that fits, in order."""
+    seed: int = 0
+    tolerances: tuple[int, ...] = (0, 1)
+    """Largest errors that count as correct, in frames."""
+    family: str = "kim-strict"
+    """Rules, less the search range."""
+
+    def __post_init__(self) -> None:
+        if not self.lengths or min(self.lengths) < 5:
+            raise UsageError(
+                f"got window lengths {list(self.lengths)}, expected some, each of at least 5 "
+                "frames (the shortest window that a method can compare)"
+            )
+        super().__post_init__()
+
     def starts(self, num_frames: int, length: int, clip_offset: int = 0) -> range:
         """Return the window starts at which every candidate offset stays inside the clip.
 
@@ -167,7 +206,7 @@ class OffsetTask:
 
     def questions(self, clip: Clip | Item) -> list[Question]:
         """Return everything that is asked about one clip; none where it is refused."""
-        own = _own_offset(clip)
+        own = own_offset(clip)
         if own is None:
             return []
         centred = self.rules.truth == "centre"
@@ -181,11 +220,9 @@ class OffsetTask:
 
     def refusals(self, clip: Clip | Item) -> list[Refusal]:
         """Say what cannot be asked about one clip, and why; empty where all can."""
-        own = _own_offset(clip)
+        own = own_offset(clip)
         if own is None:
-            known = clip.alignment is not None
-            reason = "its alignment is not a constant offset" if known else "its truth is unknown"
-            return [Refusal(clip.key, None, reason)]
+            return [truth_refusal(clip)]
         return [
             Refusal(clip.key, length, f"too short: {len(clip)} frames")
             for length in self.lengths
@@ -214,5 +251,13 @@ def measurable() -> list[str]:
     return [name for name in protocols.available() if protocols.get(name).measured]
 
 
-def _own_offset(clip: Clip | Item) -> int | None:
+def own_offset(clip: Clip | Item) -> int | None:
+    """Return the constant offset that a clip has already, None where it is not known to be one."""
     return None if clip.alignment is None else clip.alignment.offset
+
+
+def truth_refusal(clip: Clip | Item) -> Refusal:
+    """Refuse a clip that is not known to be in sync but for a constant offset."""
+    known = clip.alignment is not None
+    reason = "its alignment is not a constant offset" if known else "its truth is unknown"
+    return Refusal(clip.key, None, reason)

@@ -25,6 +25,7 @@ class DiagAvg(OffsetMethod):
     name: ClassVar[str] = "diag-avg"
     BIBTEX: ClassVar[str] = KIM_2021
     hears_outside: ClassVar[bool] = True
+    sees_outside: ClassVar[bool] = True
 
     @classmethod
     def load(cls, checkpoint: Path | None = None, *, search: int = SEARCH) -> DiagAvg:

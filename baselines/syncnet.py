@@ -52,6 +52,7 @@ class SyncNet(OffsetMethod):
     name: ClassVar[str] = "syncnet"
     BIBTEX: ClassVar[str] = CHUNG_2016
     hears_outside: ClassVar[bool] = True
+    sees_outside: ClassVar[bool] = True
     RECIPE: ClassVar[Recipe] = Recipe(steps=4000)
 
     def __init__(
@@ -126,12 +127,14 @@ class SyncNet(OffsetMethod):
     def compare(self, video: FloatArray, audio: FloatArray) -> FloatArray:
         """Return minus the mean distance of every candidate offset.
 
-        Shape (B, N, D) and (B, N + 2 * lead, D) to (B, 2 * search + 1), offsets ascending.
+        Shape (B, N, D) and (B, N + 2 * lead, D) to (B, 2 * search + 1), offsets ascending. Where
+        the picture is the longer one, only its rows that meet sound count.
         """
         if self.unit:
             video, audio = normalise(video), normalise(audio)
         lead = (audio.shape[1] - video.shape[1]) // 2
-        return np.negative(sliding_distances(video, audio, self.search, self.edge, lead))
+        edge = "valid" if lead < 0 else self.edge
+        return np.negative(sliding_distances(video, audio, self.search, edge, lead))
 
     def fit(
         self,

@@ -15,10 +15,10 @@ import click
 from avbench.errors import AvbenchError, UsageError
 
 if TYPE_CHECKING:
+    from avbench.alignment_task import AnyTask
     from avbench.data import JSON
     from avbench.datasets import Dataset
     from avbench.methods import Method
-    from avbench.tasks import OffsetTask
 
 ALL, NONE = "all", "none"
 _TASK = ("lengths", "search", "repeats", "windows_per_clip", "seed", "tolerances")
@@ -211,9 +211,9 @@ def command(ctx: click.Context, /, **options: Any) -> None:
       read_run(Path("demo/results")).predictions.groupby("method").failure.count()
     """
     from avbench import datasets, protocols
-    from avbench.tasks import OffsetTask
+    from avbench.alignment_task import task_of
 
-    task = OffsetTask.of(
+    task = task_of(
         protocols.get(options["rules"]),
         **{n: options[n] for n in _TASK},
     )
@@ -250,7 +250,7 @@ def _load(
     reference_asked: bool,
     checkpoints: dict[str, Path],
     method_options: dict[str, dict[str, Any]],
-    task: OffsetTask,
+    task: AnyTask,
 ) -> tuple[list[Method], str | None]:
     """Load the methods by name, and the reference beside them.
 
@@ -293,7 +293,7 @@ def _load(
 
 
 def _describe(
-    task: OffsetTask,
+    task: AnyTask,
     methods: Sequence[Method],
     reference: str | None,
     data: Dataset,
@@ -319,7 +319,7 @@ def _describe(
 
 
 def _measure(
-    task: OffsetTask,
+    task: AnyTask,
     methods: Sequence[Method],
     data: Dataset,
     options: dict[str, Any],

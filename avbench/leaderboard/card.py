@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from avbench.alignment_task import TASKS, WHOLE, AnyTask
 from avbench.data import JSON
 from avbench.errors import DataError
 from avbench.results import Run, score
-from avbench.tasks import OffsetTask
 
 PROPORTIONS = ("accuracy@", "perceptual@")
 """Beginnings of the names of metrics that are a share of the questions."""
@@ -86,7 +86,7 @@ def same_clips(before: Mapping[str, JSON], after: Mapping[str, JSON]) -> bool:
     return False
 
 
-def task_of(card: Mapping[str, JSON]) -> OffsetTask:
+def task_of(card: Mapping[str, JSON]) -> AnyTask:
     """Make the task that a card describes.
 
     Raises
@@ -96,26 +96,27 @@ def task_of(card: Mapping[str, JSON]) -> OffsetTask:
     """
     try:
         described: Mapping[str, JSON] = card["task"]
+        kind = TASKS[described.get("name", "offset")]
         given: dict[str, Any] = {
             f.name: tuple(v) if isinstance(v := described[f.name], list) else v
-            for f in fields(OffsetTask)
+            for f in fields(kind)
             if f.name in described
         }
-        return OffsetTask(**given)
+        return kind(**given)
     except (TypeError, ValueError, LookupError) as error:
         raise DataError(
             f"the run card describes no task that this avbench knows ({error}); measure again"
         ) from error
 
 
-def metric_versions(task: OffsetTask) -> dict[str, str]:
+def metric_versions(task: AnyTask) -> dict[str, str]:
     """Return for every metric a hash of what it says about fixed answers to fixed questions.
 
     It changes when the metric starts to mean something else, and with nothing else: not with a
     new name inside the code, a comment or a package.
     """
     values: dict[str, list[float | None]] = {}
-    for row in score(_battery(task.search, task.lengths[0]), task, reference="a"):
+    for row in score(_battery(task.search, (task.lengths or (WHOLE,))[0]), task, reference="a"):
         known = None if row.value is None else round(row.value, _DIGITS)
         values.setdefault(row.metric, []).append(known)
     return {

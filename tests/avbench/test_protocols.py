@@ -5,6 +5,7 @@ import simulated
 from click.testing import CliRunner
 
 from avbench import protocols
+from avbench.alignment_task import AlignmentTask, task_of
 from avbench.benchmark import evaluate
 from avbench.cli import main
 from avbench.errors import UnknownName, UsageError
@@ -48,10 +49,12 @@ def test_numbers_of_different_rules_are_not_ranked_together() -> None:
 def test_a_task_follows_its_protocol() -> None:
     for name in measurable():
         rules = protocols.get(name)
-        task = OffsetTask.of(rules)
+        task = task_of(rules)
         assert (task.protocol, task.version, task.lengths) == (name, rules.version, rules.lengths)
-        assert OffsetTask.of(rules, lengths=(9,), repeats=2, search=None).lengths == (9,)
-    assert OffsetTask.of(protocols.get("kim-strict-5")) == OffsetTask()
+        if rules.lengths:
+            assert task_of(rules, lengths=(99,), repeats=2, search=None).lengths == (99,)
+    assert task_of(protocols.get("kim-strict-5")) == OffsetTask()
+    assert task_of(protocols.get("tae-local")) == AlignmentTask()
     for name in set(protocols.available()) - set(measurable()):
         with pytest.raises(UsageError):
             OffsetTask.of(protocols.get(name))
