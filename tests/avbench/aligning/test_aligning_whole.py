@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -23,7 +24,9 @@ HOWS: tuple[How, ...] = ("chain", "weighted-chain", "viterbi")
 class Nearest:
     """Matches each row of sound with the most similar row of picture, whatever its neighbours."""
 
-    name, BIBTEX, extractor = "nearest", "", "planted"
+    name: ClassVar[str] = "nearest"
+    BIBTEX: ClassVar[str] = ""
+    extractor = "planted"
 
     def __init__(self, posterior: bool = True) -> None:
         self.posterior = posterior
