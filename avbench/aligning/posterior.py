@@ -2,7 +2,8 @@
 
 Not in the papers: what the windows that see a row of sound say of it is averaged, and a Viterbi
 search over the whole clip then weighs every row against its neighbours. Scores are kept by offset
-(row of picture less row of sound) in `-REACH .. REACH`, which is all that a window can see.
+(row of picture less the one that is shown with the row of sound) in `-REACH .. REACH`, which is all
+that a window can see.
 """
 
 from __future__ import annotations
@@ -24,22 +25,31 @@ FLOOR = 1e-4
 
 
 def mean_posteriors(
-    answers: Iterable[Answers], num_audio: int, num_video: int
+    answers: Iterable[Answers], num_video: int, expected: IntArray
 ) -> Iterator[FloatArray]:
     """Average what all windows say of each row of sound, block by block.
+
+    Parameters
+    ----------
+    answers
+        From `avbench.aligning.windows.ask`.
+    num_video
+        Rows of picture.
+    expected
+        Row of picture that is shown with each row of sound; shape (A,).
 
     Yields
     ------
     FloatArray
         Natural logarithms by offset, ascending, `FLOOR` included; -inf where the row of picture
-        does not exist; shape (n, 2 * REACH + 1), in all (num_audio, 2 * REACH + 1).
+        does not exist; shape (n, 2 * REACH + 1), in all (A, 2 * REACH + 1).
 
     Raises
     ------
     UsageError
         If the method has no posteriors.
     """
-    held, done = np.zeros((0, 2 * REACH + 1)), 0
+    held, done, num_audio = np.zeros((0, 2 * REACH + 1)), 0, len(expected)
     seen = np.zeros(0)
     for some in answers:
         if some.log_posterior is None:
@@ -47,24 +57,29 @@ def mean_posteriors(
         need = int(some.starts[-1]) + SOUND - done
         held = np.pad(held, ((0, max(need - len(held), 0)), (0, 0)))
         seen = np.pad(seen, (0, len(held) - len(seen)))
-        for start, log in zip(some.starts, some.log_posterior, strict=True):
-            for i, row in enumerate(np.exp(np.asarray(log, np.float64))):
-                held[start - done + i, SOUND - 1 - i :][:PICTURE] += row
+        for start, log, first in zip(some.starts, some.log_posterior, some.first, strict=True):
+            columns = first - expected[start:][:SOUND] + REACH
+            for row, column, at in zip(held[start - done :], columns, np.exp(log), strict=False):
+                row[column:][:PICTURE] += at
             seen[start - done :][:SOUND] += 1
         ready = min(int(some.starts[-1]) + 1, num_audio) - done  # no later window sees these
-        yield _logarithms(held[:ready], seen[:ready], done, num_video)
+        yield _logarithms(held[:ready], seen[:ready], expected[done:][:ready], num_video)
         held, seen, done = held[ready:], seen[ready:], done + ready
     ready = num_audio - done
-    yield _logarithms(held[:ready], seen[:ready], done, num_video)
+    yield _logarithms(held[:ready], seen[:ready], expected[done:][:ready], num_video)
 
 
-def _logarithms(held: FloatArray, seen: FloatArray, first: int, num_video: int) -> FloatArray:
-    picture = np.arange(first, first + len(held))[:, None] + np.arange(-REACH, REACH + 1)
+def _logarithms(
+    held: FloatArray, seen: FloatArray, expected: IntArray, num_video: int
+) -> FloatArray:
+    picture = expected[:, None] + np.arange(-REACH, REACH + 1)
     logs = np.log(held / seen[:, None].clip(min=1) + FLOOR)
     return np.where((picture >= 0) & (picture < num_video), logs, -np.inf)
 
 
-def viterbi(blocks: Iterable[FloatArray], turn: float = TURN) -> IntArray:
+def viterbi(
+    blocks: Iterable[FloatArray], turn: float = TURN, moves: IntArray | None = None
+) -> IntArray:
     """Find the likeliest offsets that never go back in the picture.
 
     From row to row the picture moves on by a step of 0 or more, which costs
@@ -76,6 +91,11 @@ def viterbi(blocks: Iterable[FloatArray], turn: float = TURN) -> IntArray:
     blocks
         Logarithms of probabilities by offset, in order; shape (n, K) each, K odd and at most 255.
         A row of -inf alone says nothing: its offset is that of the row before, or after.
+    turn
+        Cost of leaving out or repeating a row.
+    moves
+        How far the expected row of picture moves before each row of sound, 0 or 1; 1 where None;
+        shape (N,), the first is not looked at.
 
     Returns
     -------
@@ -91,7 +111,8 @@ def viterbi(blocks: Iterable[FloatArray], turn: float = TURN) -> IntArray:
                 score = told
                 ways.append(np.arange(len(row), dtype=np.uint8))
                 continue
-            came, way = _step(score, turn)
+            moved = moves is None or bool(moves[len(ways)])
+            came, way = _step(score, turn) if moved else _step_held(score, turn)
             ways.append(way.astype(np.uint8))
             score = came + told
     if score is None:
@@ -112,11 +133,23 @@ def _nearest_best(score: FloatArray) -> int:
 
 def _step(score: FloatArray, turn: float) -> tuple[FloatArray, IntArray]:
     """Return the best score that reaches each offset in one step, and where it comes from."""
+    came, way = _onward(score, turn)
+    back = np.append(score[1:] - turn, -np.inf)  # the picture stays, the sound moves on
+    stays = back > came
+    return np.where(stays, back, came), np.where(stays, np.arange(1, len(score) + 1), way)
+
+
+def _step_held(score: FloatArray, turn: float) -> tuple[FloatArray, IntArray]:
+    """Do as `_step` where the picture that is shown with the sound is the one of the row before."""
+    came, way = _onward(np.append(-np.inf, score[:-1]), turn)
+    stays = score - turn > came
+    return np.where(stays, score - turn, came), np.where(stays, np.arange(len(score)), way - 1)
+
+
+def _onward(score: FloatArray, turn: float) -> tuple[FloatArray, IntArray]:
+    """Let scores move to higher offsets, at the cost of leaving rows of picture out."""
     place = np.arange(len(score))
     lifted = score + turn * place
     highest = np.maximum.accumulate(lifted)
-    came = highest - turn * place
     way = np.maximum.accumulate(np.where(lifted == highest, place, 0))
-    back = np.append(score[1:] - turn, -np.inf)  # the picture stays, the sound moves on
-    stays = back > came
-    return np.where(stays, back, came), np.where(stays, place + 1, way)
+    return highest - turn * place, way

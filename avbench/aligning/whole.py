@@ -9,7 +9,7 @@ import numpy as np
 from avbench.aligning.chain import longest_chain, tally, weighted_chain
 from avbench.aligning.posterior import TURN, mean_posteriors, viterbi
 from avbench.aligning.smoothing import Rule, adaptive, whole_rows
-from avbench.aligning.windows import ask, votes
+from avbench.aligning.windows import ask, in_step, votes
 from avbench.data import Alignment, Embeddings, FloatArray, IntArray
 from avbench.errors import DataError, UnknownName
 from avbench.methods import Aligner
@@ -28,7 +28,7 @@ def whole(
     rule: Rule | None = None,
     turn: float = TURN,
 ) -> Alignment:
-    """Align a clip of any length.
+    """Align a clip of any length, frame by frame.
 
     Parameters
     ----------
@@ -59,21 +59,43 @@ def whole(
     UsageError
         If ``how`` is unknown, or needs posteriors that the method does not give.
     """
+    found = align_rows(method, rows, how, rule=rule, turn=turn)
+    return Alignment(to_frames(found, len(rows.video) + ROW_FRAMES - 1))
+
+
+def align_rows(
+    method: Aligner,
+    rows: Embeddings,
+    how: How = "weighted-chain",
+    *,
+    rule: Rule | None = None,
+    turn: float = TURN,
+    expected: IntArray | None = None,
+) -> IntArray:
+    """Align a clip of any length, row by row; parameters and errors are those of `whole`.
+
+    Parameters
+    ----------
+    expected
+        Row of picture that is shown with each row of sound, where pictures that are shown several
+        times have one row only: the same as that of the row before, or the next; shape (A,).
+
+    Returns
+    -------
+    IntArray
+        Row of picture of each row of sound; shape (A,).
+    """
     if how not in get_args(How):
         raise UnknownName("way to align a clip", how, get_args(How))
     video, audio = rows
-    answers = ask(method, rows)
-    if how == "viterbi":
-        offsets = viterbi(mean_posteriors(answers, len(audio), len(video)), turn)
-        found = (offsets + np.arange(len(audio))).clip(0, len(video) - 1)
-    else:
-        found = _chained(
-            votes(answers, len(audio)),
-            how,
-            rule or ("lowest" if how == "chain" else "none"),
-            len(video),
-        )
-    return Alignment(to_frames(found, len(video) + ROW_FRAMES - 1))
+    expected = in_step(len(audio)) if expected is None else expected
+    answers = ask(method, rows, expected)
+    if how != "viterbi":
+        smoothing = rule or ("lowest" if how == "chain" else "none")
+        return _chained(votes(answers, len(audio)), how, smoothing, len(video))
+    blocks = mean_posteriors(answers, len(video), expected)
+    offsets = viterbi(blocks, turn, np.diff(expected, prepend=expected[:1]))
+    return np.asarray((offsets + expected).clip(0, len(video) - 1))
 
 
 def _chained(said: FloatArray, how: How, rule: Rule, num_video: int) -> IntArray:

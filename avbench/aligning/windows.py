@@ -30,6 +30,8 @@ BATCH = 64
 """Windows that are asked about at once: what memory depends on, whatever the clip's length."""
 OVERLAP = -(-SOUND // STRIDE) + 1
 """Windows that a row of sound can lie in, at most."""
+MIDDLE = SOUND // 2
+"""Row of a window of sound that its window of picture is centred on."""
 
 
 class Answers(NamedTuple):
@@ -40,7 +42,9 @@ class Answers(NamedTuple):
     video_rows: FloatArray
     """Row of picture of each row of sound, NaN for none; shape (B, SOUND)."""
     log_posterior: FloatArray | None
-    """Of the rows of picture from ``starts - LEAD`` on; shape (B, SOUND, PICTURE)."""
+    """Of the rows of picture from ``first`` on; shape (B, SOUND, PICTURE)."""
+    first: IntArray
+    """First row of picture of each window, negative where it begins before the clip; (B,)."""
 
 
 def window_starts(num_audio: int) -> IntArray:
@@ -54,7 +58,12 @@ def window_starts(num_audio: int) -> IntArray:
     return np.asarray(starts if starts[-1] == last else np.append(starts, last), np.int64)
 
 
-def ask(method: Aligner, rows: Embeddings) -> Iterator[Answers]:
+def in_step(num_audio: int) -> IntArray:
+    """Return the rows of picture that are shown with each row of sound, if all are shown once."""
+    return np.arange(num_audio, dtype=np.int64)
+
+
+def ask(method: Aligner, rows: Embeddings, expected: IntArray | None = None) -> Iterator[Answers]:
     """Ask an aligner about every window of a clip, a batch at a time.
 
     Parameters
@@ -63,6 +72,9 @@ def ask(method: Aligner, rows: Embeddings) -> Iterator[Answers]:
         The aligner.
     rows
         Embeddings of the clip; shapes (M, D) and (A, D), M and A may differ.
+    expected
+        Row of picture that is shown with each row of sound, each the same as or one after that
+        before it: windows are centred on it. `in_step` where None; shape (A,).
 
     Raises
     ------
@@ -70,16 +82,19 @@ def ask(method: Aligner, rows: Embeddings) -> Iterator[Answers]:
         If there is no row of picture or of sound.
     """
     video, audio = rows
+    expected = in_step(len(audio)) if expected is None else expected
     if not (len(video) and len(audio)):
         raise DataError(f"got {len(video)} rows of picture and {len(audio)} of sound to align")
     starts = window_starts(len(audio))
     for at in range(0, len(starts), BATCH):
         some = starts[at : at + BATCH]
-        shown = (some[:, None] - LEAD + np.arange(PICTURE)).clip(0, len(video) - 1)
+        middle = np.minimum(some + MIDDLE, len(audio) - 1)
+        first = np.asarray(expected[middle] - (middle - some) - LEAD, np.int64)
+        shown = (first[:, None] + np.arange(PICTURE)).clip(0, len(video) - 1)
         heard = (some[:, None] + np.arange(SOUND)).clip(max=len(audio) - 1)
         found = method.align(video[shown], audio[heard])
-        shown_at = np.asarray(found.index, np.float64) + (some[:, None] - LEAD)
-        yield Answers(some, shown_at.clip(0, len(video) - 1), found.log_posterior)
+        shown_at = np.asarray(found.index, np.float64) + first[:, None]
+        yield Answers(some, shown_at.clip(0, len(video) - 1), found.log_posterior, first)
 
 
 def votes(answers: Iterator[Answers], num_audio: int) -> FloatArray:

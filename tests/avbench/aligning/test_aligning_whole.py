@@ -11,7 +11,7 @@ import pytest
 
 from avbench.aligning import whole
 from avbench.aligning.posterior import REACH, mean_posteriors, viterbi
-from avbench.aligning.whole import How, to_frames
+from avbench.aligning.whole import How, align_rows, to_frames
 from avbench.aligning.windows import PICTURE, SOUND, ask, votes, window_starts
 from avbench.data import Clip, Embeddings, FloatArray, IntArray, Prediction
 from avbench.distort import alignment_of, drop_duplicate, rng_for
@@ -89,6 +89,21 @@ def test_dropped_and_repeated_rows_are_found(how: How, seed: int) -> None:
     assert np.all(np.diff(found) >= 0)
 
 
+@pytest.mark.parametrize("how", HOWS)
+def test_pictures_that_are_shown_several_times_may_have_one_row(how: How) -> None:
+    """The drift of the rows left is far larger than a window; what is expected keeps up with it."""
+    shown = drop_duplicate(600, rng=rng_for(3, "held"), law="tae2020")
+    new = np.diff(shown, prepend=-1) > 0
+    expected = np.cumsum(new) - 1
+    truth = alignment_of(shown, len(shown)).video_index
+    rows = planted(expected[truth], int(new.sum()), 0.13)
+    found = align_rows(Nearest(), rows, how, rule="none", expected=expected)
+    error = np.abs(found - expected[truth])
+    assert np.abs(expected - np.arange(len(shown))).max() > 2 * PICTURE
+    assert (error == 0).mean() > 0.95
+    assert error.mean() < 0.1
+
+
 def test_viterbi_stands_noise_that_breaks_chains() -> None:
     truth, shown = damaged(600, 5)
     rows = planted(truth, shown, 0.3)
@@ -139,7 +154,7 @@ def test_what_windows_say_does_not_depend_on_how_many_are_asked_at_once(
 
 def test_posteriors_are_means_in_the_offsets_of_the_clip() -> None:
     rows = planted(np.arange(100) - 4, 100, 0.0)
-    blocks = list(mean_posteriors(ask(Nearest(), rows), 100, 100))
+    blocks = list(mean_posteriors(ask(Nearest(), rows), 100, np.arange(100)))
     means = np.concatenate(blocks)
     assert means.shape == (100, 2 * REACH + 1)
     assert set(means[10:90].argmax(1) - REACH) == {-4}
@@ -153,9 +168,10 @@ def test_viterbi_is_the_best_of_all_paths(seed: int) -> None:
     scores = rng.normal(size=(5, 5)) * 2
     scores[rng.random(scores.shape) < 0.2] = -np.inf
     turn = float(rng.uniform(0.2, 2))
+    moves = rng.integers(0, 2, 5) if seed % 2 else np.ones(5, np.int64)
 
     def value(path: tuple[int, ...]) -> float:
-        steps = np.diff(path) + 1
+        steps = np.diff(path) + moves[1:]
         if (steps < 0).any():
             return -np.inf
         told = [np.zeros(5) if np.isneginf(row).all() else row for row in scores]
@@ -164,7 +180,7 @@ def test_viterbi_is_the_best_of_all_paths(seed: int) -> None:
         )
 
     best = max(map(value, itertools.product(range(5), repeat=5)))
-    found = viterbi([scores[:2], scores[2:]], turn) + 2
+    found = viterbi([scores[:2], scores[2:]], turn, moves if seed % 2 else None) + 2
     assert value(tuple(found)) == pytest.approx(best)
 
 
