@@ -128,8 +128,8 @@ def apply(batch: Batch, settings: Augmentation, rng: np.random.Generator) -> Bat
 
 def centre(batch: Batch) -> Batch:
     """Return the batch unchanged but for the margin of mouth pictures, which is cut away."""
-    if batch.pictures.ndim == 5 or batch.pictures.shape[-1] == 2:
-        return batch  # whole pictures, or points
+    if batch.pictures.ndim != 4 or batch.pictures.shape[-1] == 2:
+        return batch  # whole pictures, embeddings, or points
     margin = (features.MARGIN_PIXELS - features.MOUTH_PIXELS) // 2
     inside = slice(margin, margin + features.MOUTH_PIXELS)
     return Batch(batch.pictures[..., inside, inside], batch.sound)

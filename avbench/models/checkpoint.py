@@ -19,8 +19,10 @@ import torch
 
 from avbench.data import JSON
 from avbench.errors import AvbenchError, DataError, UnknownName
+from avbench.models import crf_decoder
 from avbench.models.architectures import config_from_json, name_of, tuples
 from avbench.models.pattern import PatternClassifier, PatternConfig
+from avbench.models.tae import Decoder
 from avbench.models.two_stream import Extractor, Network
 from avbench.models.vgg import build
 
@@ -38,6 +40,8 @@ class Checkpoint:
     classifier: PatternClassifier | None = None
     method: str = ""
     """Name of the method that was trained."""
+    decoder: Decoder | None = None
+    """Of a method that aligns row by row."""
 
 
 def save(path: Path, checkpoint: Checkpoint, *, half: bool = True) -> None:
@@ -64,6 +68,9 @@ def save(path: Path, checkpoint: Checkpoint, *, half: bool = True) -> None:
     if checkpoint.classifier is not None:
         tensors |= {f"classifier.{k}": v for k, v in checkpoint.classifier.state_dict().items()}
         info["classifier"] = asdict(checkpoint.classifier.config)
+    if checkpoint.decoder is not None:
+        tensors |= {f"decoder.{k}": v for k, v in checkpoint.decoder.state_dict().items()}
+        info["decoder"] = asdict(checkpoint.decoder.config)
     if half:
         tensors = {k: v.half() if v.ndim > 1 else v for k, v in tensors.items()}
     write_tensors(path, tensors, info)
@@ -100,7 +107,12 @@ def load(path: Path) -> Checkpoint:
         if "classifier" in info:
             classifier = PatternClassifier(PatternConfig(**tuples(info["classifier"])))
             classifier.load_state_dict(_under("classifier.", tensors))
-        return Checkpoint(extractor, float(info["scale"]), classifier, str(info["method"]))
+        decoder = None
+        if "decoder" in info:
+            decoder = crf_decoder.build(crf_decoder.config_from_json(info["decoder"]))
+            decoder.load_state_dict(_under("decoder.", tensors))
+        scale, method = float(info["scale"]), str(info["method"])
+        return Checkpoint(extractor, scale, classifier, method, decoder)
     except DataError:
         raise
     except UnknownName as error:

@@ -1,0 +1,355 @@
+"""The Temporal AutoEncoder, with and without attention, and a variant with a monotone field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from avbench.aligning import How, whole
+from avbench.data import Clip, Embeddings, FloatArray, Prediction
+from avbench.errors import DataError, UsageError
+from avbench.methods import Aligned
+from avbench.models import checkpoint as checkpoints
+from avbench.models.corrupt import Laws
+from avbench.models.corrupt_rows import RowSet, WindowBatch
+from avbench.models.crf_decoder import CrfDecoderConfig, build
+from avbench.models.tae import SMALL, Decoder, TaeConfig, tell
+from avbench.models.training import (
+    FitReport,
+    Log,
+    Recipe,
+    Watch,
+    has_bfloat16,
+    new_network,
+    optimise,
+)
+from avbench.models.trainset import Batch, TrainingSet
+from avbench.models.two_stream import Extractor, one_thread
+
+from ._shared import CACHE_MIB, training_set
+from .syncnet_local import held_out
+
+SHALEV_2020 = """@article{shalev2020end,
+  title   = {End to End Lip Synchronization with a Temporal AutoEncoder},
+  author  = {Shalev, Yoav and Wolf, Lior},
+  journal = {arXiv preprint},
+  year    = {2020}
+}"""
+BATCH = 32
+"""Windows that a decoder reads at once."""
+SEARCH = 25
+"""Largest shift of a frame, as in section 5.1 of the paper."""
+COPIES = 8
+"""Times that every clip is damaged for training."""
+
+
+class Tae:
+    """A picture row for every row of sound, by an LSTM autoencoder on rows of distances.
+
+    Three seconds of picture and one of sound at a time; longer clips are read window by window
+    (`avbench.aligning`). The streams stay as they are: they have seen damaged pictures before
+    (``syncnet-local``), and the decoder is trained on clips that were kept from them.
+
+    The shipped decoder is smaller than the paper's and reads distances of unit vectors
+    (`avbench.models.tae.SMALL`); `start` also makes one of the paper's size.
+
+    References
+    ----------
+    Shalev and Wolf, "End to End Lip Synchronization with a Temporal AutoEncoder", 2020.
+    """
+
+    name: ClassVar[str] = "tae"
+    BIBTEX: ClassVar[str] = SHALEV_2020
+    TRAINED_ON: ClassVar[str] = "drawn faces"
+    CONFIG: ClassVar[TaeConfig | CrfDecoderConfig] = SMALL
+    RECIPE: ClassVar[Recipe] = Recipe(
+        steps=2500, clips=64, warmup=0.1, weight_decay=1e-4, augmentation=None
+    )
+    RATE: ClassVar[float] = 2e-3
+    FORCING: ClassVar[tuple[float, float]] = (0.0, 0.4)
+    """Share of true answers that are fed back at first, and share of the steps after which it has
+    fallen to zero. The published training feeds back none."""
+    HOW: ClassVar[How] = "weighted-chain"
+
+    def __init__(
+        self,
+        extractor: Extractor,
+        decoder: Decoder,
+        *,
+        search: int = SEARCH,
+        scale: float = 10.0,
+        how: How | None = None,
+    ) -> None:
+        if search < 1:
+            raise UsageError(f"got search {search}, expected at least 1 frame")
+        self.search = search
+        self.how: How = how or self.HOW
+        self._decoder = decoder.eval()
+        self._scale = scale
+        self._extractor = extractor
+        self.extractor = extractor.id
+        self.report: FitReport | None = None
+
+    @classmethod
+    def load(
+        cls, checkpoint: Path | None = None, *, search: int = SEARCH, how: How | None = None
+    ) -> Any:
+        """Make one from a checkpoint, the shipped one where None.
+
+        Parameters
+        ----------
+        checkpoint
+            Written by ``avbench train``.
+        search
+            Largest shift of a row in frames, against its place in an undamaged window.
+        how
+            How windows become the alignment of a whole clip (`avbench.aligning.whole`).
+
+        Raises
+        ------
+        UsageError
+            If the checkpoint holds no decoder.
+        """
+        path = checkpoint or checkpoints.shipped(cls.name)
+        found = checkpoints.load(path)
+        if found.decoder is None:
+            raise UsageError(
+                f"{path} holds no decoder; give a file from 'avbench train --method {cls.name}'"
+            )
+        extractor = Extractor(found.extractor)
+        return cls(extractor, found.decoder, search=search, scale=found.scale, how=how)
+
+    @classmethod
+    def start(
+        cls,
+        init: Path | None = None,
+        *,
+        rng: np.random.Generator,
+        config: TaeConfig | CrfDecoderConfig | None = None,
+    ) -> Any:
+        """Make one to train.
+
+        Parameters
+        ----------
+        init
+            Any trained checkpoint, whose streams are taken, and whose decoder if it is of the kind
+            of this method; the shipped ``syncnet-local`` where None.
+        rng
+            Source of the random start of a new decoder.
+        config
+            Size of a new decoder; None takes the one in ``init``, or the small one.
+        """
+        found = checkpoints.load(init or checkpoints.shipped("syncnet-local"))
+        decoder = found.decoder if found.method == cls.name and config is None else None
+        if decoder is None:
+            size = config or cls.CONFIG
+            decoder = new_network(lambda: build(size), rng)
+        return cls(Extractor(found.extractor), decoder, scale=found.scale)
+
+    def embed(self, clip: Clip) -> Embeddings:
+        """Compute the embeddings of every five-frame window, not normalised; (T - 4, D) each."""
+        return self._extractor.embed(clip.frames, clip.audio, unit=False)
+
+    def align(self, video: FloatArray, audio: FloatArray) -> Aligned:
+        """Say which picture row each row of sound belongs to.
+
+        The decoder knows distances alone, which are the same from both sides: with the roles of
+        the two swapped, rows of picture are given their rows of sound (section 6.3 of the paper).
+
+        Parameters
+        ----------
+        video, audio
+            Embeddings of B windows; shape (B, M, D) and (B, N, D), M at most 75, N at most 25 and
+            no more than M.
+
+        Returns
+        -------
+        Aligned
+            With the probabilities that the decoder gave, its earlier answers taken as true.
+
+        Raises
+        ------
+        DataError
+            If a window is larger, or holds more sound than picture.
+        """
+        sizes = self._decoder.config
+        columns, rows = video.shape[-2], audio.shape[-2]
+        if not (rows <= sizes.rows and rows <= columns <= sizes.columns):
+            raise DataError(
+                f"{self.name} aligns at most {sizes.rows} rows of sound with as many and up to "
+                f"{sizes.columns} of picture, not {rows} with {columns}"
+            )
+        shift = np.arange(columns) - np.arange(rows)[:, None] - (columns - rows) // 2
+        allowed = torch.from_numpy(np.abs(shift) <= self.search)
+        # Always so many at once: kernels differ by batch size, and their last bits with them.
+        parts = [
+            self._logits(video[at : at + BATCH], audio[at : at + BATCH], allowed)
+            for at in range(0, len(video), BATCH)
+        ]
+        logits = torch.cat([torch.empty(0, rows, columns), *parts]).double()
+        found = F.log_softmax(logits, dim=-1)
+        return Aligned(found.argmax(dim=-1).double().numpy(), found.numpy())
+
+    def _logits(self, video: FloatArray, audio: FloatArray, allowed: torch.Tensor) -> torch.Tensor:
+        spare = BATCH - len(video)
+        filled = [
+            torch.from_numpy(np.pad(rows, ((0, spare), (0, 0), (0, 0))).astype(np.float32))
+            for rows in (audio, video)
+        ]
+        with torch.inference_mode(), one_thread():
+            logits: torch.Tensor = self._decoder(*filled, allowed=allowed)
+            return logits[: len(video)]
+
+    def predict(self, clip: Clip) -> Prediction:
+        """Align a clip of any length."""
+        return Prediction(key=clip.key, alignment=whole(self, self.embed(clip), self.how))
+
+    def fit(
+        self,
+        clips: Iterable[Clip] | TrainingSet,
+        *,
+        rng: np.random.Generator,
+        steps: int | None = None,
+        rate: float | None = None,
+        batch: int | None = None,
+        bfloat16: bool | None = None,
+        cache_mib: int = CACHE_MIB,
+        state: Path | None = None,
+        law: Laws = "both",
+        copies: int = COPIES,
+        forcing: float | None = None,
+        log: Log | None = None,
+    ) -> None:
+        """Fit the decoder to windows of damaged clips; `report` tells how it went.
+
+        Every fourth clip is used: those that ``syncnet-local`` leaves out.
+
+        Parameters
+        ----------
+        clips
+            Clips whose constant offset is known (others are skipped); read once.
+        rng
+            Source of everything random.
+        steps
+            Batches; as many as the recipe has where None.
+        rate
+            Peak learning rate; `RATE` where None.
+        batch
+            Windows per step; those of the recipe where None.
+        bfloat16
+            Compute embeddings in bfloat16; None: where the CPU has instructions for it.
+        cache_mib
+            Bound on the memory of the clips; reading stops there.
+        state
+            Where an unfinished run is kept, to go on from.
+        law
+            Of the damage: ``tae2020``, ``symmetric``, or ``both`` in turn by chance.
+        copies
+            Times that every clip is damaged.
+        forcing
+            Share of true answers fed back at first; that of `FORCING` where None. Published: 0.
+        log
+            Is told every loss.
+        """
+        decoder, sizes = self._decoder, self._decoder.config
+        recipe = replace(
+            self.RECIPE,
+            steps=steps or self.RECIPE.steps,
+            clips=batch or self.RECIPE.clips,
+            rows=sizes.columns,
+            bfloat16=has_bfloat16() if bfloat16 is None else bfloat16,
+        )
+        data = held_out(training_set(clips, recipe, cache_mib, self._extractor.network))
+        rows = RowSet.embed(
+            self._extractor.network,
+            data,
+            copies=copies,
+            laws=law,
+            columns=sizes.columns,
+            sound_rows=sizes.rows,
+            bfloat16=recipe.bfloat16,
+            rng=rng,
+        )
+        peak = rate or self.RATE
+        first = self.FORCING[0] if forcing is None else forcing
+        schedule = Forcing(first, round(self.FORCING[1] * recipe.steps))
+
+        def loss_of(window: Batch, rng: np.random.Generator) -> torch.Tensor:
+            assert isinstance(window, WindowBatch)
+            told = tell(window.target, schedule(), rng)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(int(rng.integers(2**63)))  # for dropout
+                return decoder.loss(window.sound, window.pictures, window.target, told)
+
+        about = {"law": law, "copies": copies, "rate": peak, "forcing": first}
+        self.report = optimise(
+            nn.ModuleDict({"decoder": decoder, "schedule": schedule}),
+            {"decoder": peak, "schedule": 0.0},
+            loss_of,
+            rows,
+            recipe,
+            rng,
+            state,
+            Watch(log=log, about=about),
+        )
+
+    def save(self, path: Path) -> None:
+        """Write streams and decoder as safetensors, weights in half precision."""
+        checkpoints.save(
+            path,
+            checkpoints.Checkpoint(
+                self._extractor.network, self._scale, None, self.name, self._decoder
+            ),
+        )
+
+
+class TaeNoAttention(Tae):
+    """The Temporal AutoEncoder whose decoder does not attend: the ablation of Tables 2 and 3."""
+
+    name: ClassVar[str] = "tae-no-attention"
+    CONFIG: ClassVar[TaeConfig | CrfDecoderConfig] = replace(SMALL, attention=0)
+
+
+class TaeCrf(Tae):
+    """The autoencoder with a monotone field inside: not the paper's, see the departures it names.
+
+    References
+    ----------
+    `avbench.models.crf_decoder`, and Shalev and Wolf, 2020, section 7: monotone constraints.
+    """
+
+    name: ClassVar[str] = "tae-crf"
+    CONFIG: ClassVar[TaeConfig | CrfDecoderConfig] = CrfDecoderConfig()
+    RECIPE: ClassVar[Recipe] = replace(Tae.RECIPE, steps=900, warmup=0.3)
+    RATE: ClassVar[float] = 3e-3
+    FORCING: ClassVar[tuple[float, float]] = (0.5, 0.4)
+    HOW: ClassVar[How] = "viterbi"
+
+
+class Forcing(nn.Module):
+    """How many true answers are fed back: a share that falls to zero in a straight line.
+
+    The number of steps is kept with the weights, so that a run that goes on knows where it is.
+    """
+
+    done: torch.Tensor
+
+    def __init__(self, first: float, steps: int) -> None:
+        super().__init__()
+        self.first, self.steps = first, steps
+        self.register_buffer("done", torch.zeros((), dtype=torch.int64))
+
+    def forward(self) -> float:
+        """Return the share at this step, and count the step if in training."""
+        if not self.training:
+            return 0.0
+        done = int(self.done)
+        self.done += 1
+        return self.first * max(0.0, 1 - done / max(1, self.steps))

@@ -1,0 +1,237 @@
+"""One contract for the trained aligners and their streams, on small networks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from avbench import methods
+from avbench.data import Alignment, Clip
+from avbench.errors import DataError, UsageError
+from avbench.methods import Aligner, EmbeddingMethod, Trainable
+from avbench.models.crf_decoder import CrfDecoderConfig
+from avbench.models.tae import SMALL
+from avbench.models.two_stream import TwoStreamConfig
+from baselines import syncnet_local
+from baselines.syncnet import SyncNet
+from baselines.syncnet_local import SyncNetLocal, held_out, without_held_out
+from baselines.tae import Forcing, Tae, TaeCrf, TaeNoAttention
+
+STREAMS = TwoStreamConfig(video=(4, 8, 8, 8, 16), audio=(4, 8, 8, 8, 16), dim=16)
+TINY = replace(SMALL, hidden=12, embedding=8, attention=8, mlp=(16, 8))
+CONFIGS = {
+    Tae: TINY,
+    TaeNoAttention: replace(TINY, attention=0),
+    TaeCrf: CrfDecoderConfig(encoder=8, hidden=8, embedding=8, attention=8, mlp=16),
+}
+every = pytest.mark.parametrize("kind", CONFIGS, ids=lambda kind: kind.name)
+
+
+def blinking(key, num_frames=110):
+    """A synced clip whose picture is as bright as its sound is loud, frame by frame."""
+    rng = np.random.default_rng([*key.encode()])
+    level = rng.random(num_frames)
+    frames = np.broadcast_to(
+        (255 * level).astype(np.uint8)[:, None, None, None], (num_frames, 32, 32, 3)
+    )
+    loud = np.repeat(level, 640)
+    audio = (0.3 * loud * rng.standard_normal(len(loud))).astype(np.float32)
+    return Clip(key, frames.copy(), audio, Alignment.from_offset(0, num_frames))
+
+
+CLIPS = [blinking(f"clip-{i}") for i in range(5)]
+
+
+@pytest.fixture(scope="session")
+def streams(tmp_path_factory):
+    path = tmp_path_factory.mktemp("streams") / "syncnet.safetensors"
+    SyncNet.start(rng=np.random.default_rng(0), config=STREAMS).save(path)
+    return path
+
+
+def started(kind, streams, seed=0):
+    return kind.start(streams, rng=np.random.default_rng(seed), config=CONFIGS[kind])
+
+
+def rows(count, num_video, num_audio, seed=0, dim=16):
+    rng = np.random.default_rng([seed, count])
+    video = rng.standard_normal((count, num_video, dim)).astype(np.float32)
+    first = (num_video - num_audio) // 2
+    return video, video[:, first : first + num_audio]
+
+
+@every
+def test_it_is_a_trainable_aligner(kind, streams):
+    method = started(kind, streams)
+    assert isinstance(method, Aligner)
+    assert isinstance(method, Trainable)
+    assert not isinstance(method, EmbeddingMethod)
+    assert methods.load_class(kind.name) is kind
+    assert method.BIBTEX.startswith("@article{")
+
+
+@every
+@pytest.mark.parametrize(("num_video", "num_audio"), [(75, 25), (71, 21), (30, 10), (25, 25)])
+def test_answers_are_rows_and_posteriors_probabilities(kind, streams, num_video, num_audio):
+    method = started(kind, streams)
+    said = method.align(*rows(3, num_video, num_audio))
+    assert said.index.shape == (3, num_audio)
+    assert said.log_posterior.shape == (3, num_audio, num_video)
+    np.testing.assert_allclose(np.exp(said.log_posterior).sum(-1), 1)
+    np.testing.assert_array_equal(said.index, said.log_posterior.argmax(-1))
+    shift = said.index - np.arange(num_audio) - (num_video - num_audio) // 2
+    assert np.abs(shift).max() <= 25
+
+
+@every
+def test_a_smaller_search_bounds_the_answers(kind, streams, tmp_path):
+    started(kind, streams).save(tmp_path / "m.safetensors")
+    said = kind.load(tmp_path / "m.safetensors", search=2).align(*rows(4, 75, 25))
+    assert np.abs(said.index - np.arange(25) - 25).max() <= 2
+    with pytest.raises(UsageError, match="search 0"):
+        kind.load(tmp_path / "m.safetensors", search=0)
+
+
+@every
+def test_windows_do_not_depend_on_their_batch(kind, streams):
+    method = started(kind, streams)
+    video, audio = rows(40, 75, 25)
+    together = method.align(video, audio)
+    alone = method.align(video[35:36], audio[35:36])
+    assert np.array_equal(together.log_posterior[35], alone.log_posterior[0])
+
+
+@every
+def test_larger_windows_are_refused(kind, streams):
+    method = started(kind, streams)
+    for num_video, num_audio in ((76, 25), (75, 26), (20, 25)):
+        with pytest.raises(DataError, match="at most 25 rows of sound"):
+            method.align(
+                *rows(1, num_video, min(num_video, num_audio))[:1], rows(1, 80, num_audio)[1]
+            )
+
+
+def test_an_untrained_field_finds_equal_rows_from_both_sides(streams):
+    """Before any training the field follows the cosines; roles can be swapped."""
+    method = started(TaeCrf, streams)
+    rng = np.random.default_rng(0)
+    video, _ = rows(3, 75, 25)
+    column = np.stack([np.cumsum(rng.integers(0, 3, 25)) + rng.integers(5, 20) for _ in range(3)])
+    column = column.clip(max=70)
+    audio = np.take_along_axis(video, column[..., None], 1)
+    np.testing.assert_array_equal(method.align(video, audio).index, column)
+
+
+@every
+def test_a_checkpoint_answers_as_the_method_did(kind, streams, tmp_path):
+    method = started(kind, streams)
+    method.save(tmp_path / "m.safetensors")
+    again = kind.load(tmp_path / "m.safetensors")
+    again.save(tmp_path / "n.safetensors")
+    assert (tmp_path / "m.safetensors").read_bytes() == (tmp_path / "n.safetensors").read_bytes()
+    one, other = (m.align(*rows(2, 75, 25)).log_posterior for m in (method, again))
+    np.testing.assert_allclose(one, other, atol=0.05)  # weights are stored in half precision
+    assert type(kind.start(tmp_path / "m.safetensors", rng=np.random.default_rng(0))) is kind
+
+
+@every
+def test_streams_alone_are_no_aligner(kind, streams):
+    with pytest.raises(UsageError, match=f"holds no decoder.*--method {kind.name}"):
+        kind.load(streams)
+
+
+@every
+def test_it_takes_clips_of_any_length(kind, streams):
+    method = started(kind, streams)
+    for num_frames in (5, 40, 110):
+        clip = blinking("any", num_frames)
+        said = method.predict(clip).alignment.video_index
+        assert said.shape == (num_frames,)
+        assert (np.diff(said) >= 0).all()
+        assert 0 <= said.min() <= said.max() < num_frames
+
+
+def fitted(kind, streams, state=None, stop_at=None, steps=6, **options):
+    seen = []
+
+    def log(name, value, step):
+        seen.append((name, value, step))
+        if step == stop_at:
+            raise KeyboardInterrupt
+
+    method = started(kind, streams) if kind in CONFIGS else kind.start(streams, rng=None)
+    method.fit(
+        CLIPS,
+        rng=np.random.default_rng(1),
+        steps=steps,
+        state=state,
+        log=log,
+        bfloat16=False,
+        **options,
+    )
+    return method, seen
+
+
+SMALLER = {"batch": 4, "copies": 2}
+
+
+@pytest.mark.parametrize("kind", [Tae, TaeCrf, SyncNetLocal], ids=lambda kind: kind.name)
+def test_a_stopped_run_goes_on_to_the_same_bytes(kind, streams, tmp_path, monkeypatch):
+    monkeypatch.setattr("avbench.models.training._SAVE_EVERY_S", 0.0)
+    options = SMALLER if kind in CONFIGS else {}
+    if kind is SyncNetLocal:
+        monkeypatch.setattr(kind, "RECIPE", replace(kind.RECIPE, clips=2))
+    whole, seen = fitted(kind, streams, **options)
+    whole.save(tmp_path / "whole.safetensors")
+    assert [step for name, _, step in seen if name == "loss/train"] == [1, 2, 3, 4, 5, 6]
+    state = tmp_path / "run.unfinished"
+    with pytest.raises(KeyboardInterrupt):
+        fitted(kind, streams, state, stop_at=4, **options)
+    assert state.exists()
+    rest, seen = fitted(kind, streams, state, **options)
+    assert seen[0][2] > 1, "it did not begin again"
+    rest.save(tmp_path / "rest.safetensors")
+    whole_bytes = (tmp_path / "whole.safetensors").read_bytes()
+    assert (tmp_path / "rest.safetensors").read_bytes() == whole_bytes
+    assert rest.report.steps == 6
+
+
+@every
+def test_fitting_changes_the_decoder_and_leaves_the_streams(kind, streams):
+    before = started(kind, streams)
+    after, _ = fitted(kind, streams, **SMALLER)
+    assert before.extractor == after.extractor
+    one, other = (m.align(*rows(2, 75, 25)).log_posterior for m in (before, after))
+    assert not np.allclose(one, other)
+    assert after.report.recipe["copies"] == 2
+    assert after.report.clips == 2, "of five clips, every fourth from the first"
+
+
+def test_streams_change_and_stay_those_of_a_syncnet(streams, tmp_path, monkeypatch):
+    monkeypatch.setattr(SyncNetLocal, "RECIPE", replace(SyncNetLocal.RECIPE, clips=2))
+    method, _ = fitted(SyncNetLocal, streams, steps=1)
+    method.save(tmp_path / "m.safetensors")
+    assert SyncNet.load(streams).extractor != method.extractor
+    assert SyncNet.load(tmp_path / "m.safetensors")
+    assert method.report.clips == 3
+
+
+def test_streams_and_decoders_share_no_clip():
+    from avbench.models.trainset import MOUTHS, TrainingSet
+
+    made = TrainingSet.read(CLIPS, min_frames=5, max_bytes=2**30, front=MOUTHS)
+    one, other = without_held_out(made).clips, held_out(made).clips
+    assert [clip in one for clip in made.clips] == [clip not in other for clip in made.clips]
+    assert len(other) == -(-len(made) // syncnet_local.HELD_OUT)
+    few = TrainingSet(made.clips[:2])
+    assert held_out(few).clips == without_held_out(few).clips == few.clips
+
+
+def test_fewer_and_fewer_true_answers_are_told():
+    forcing = Forcing(0.5, 4)
+    assert [forcing() for _ in range(6)] == [0.5, 0.375, 0.25, 0.125, 0, 0]
+    assert Forcing(0.5, 4).eval()() == 0
+    assert torch.equal(forcing.done, torch.tensor(6))
