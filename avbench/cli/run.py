@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from avbench.methods import Method
 
 ALL, NONE = "all", "none"
+_ASIDE = ("condition", "limit", "reference", "threads")
+"""What of a run's description no answer depends on."""
 _TASK = ("lengths", "search", "repeats", "windows_per_clip", "seed", "tolerances")
 
 
@@ -175,6 +177,13 @@ def _options(
 )
 @click.option("--limit", type=click.IntRange(1), default=None, help="Only the first clips.")
 @click.option(
+    "--condition",
+    default="",
+    metavar="TEXT",
+    help="What sets these numbers apart from others of the same methods and data, such as what "
+    "they were trained on; rows of two conditions never share a rank.",
+)
+@click.option(
     "--workers",
     type=click.IntRange(1),
     default=lambda: os.cpu_count() or 1,
@@ -312,6 +321,7 @@ def _describe(
         "synthetic": data.synthetic,
         "split": options["split"],
         "limit": options["limit"],
+        **({"condition": options["condition"]} if options["condition"] else {}),
         "shards_sha256": data.sha256,
         "reference": reference,
         "methods": facts,
@@ -332,7 +342,7 @@ def _measure(
     from avbench.results import write_run
     from avbench.shards import MANIFEST, ShardSet, write_json
 
-    relevant = {k: v for k, v in block.items() if k not in ("limit", "reference", "threads")}
+    relevant = {k: v for k, v in block.items() if k not in _ASIDE}
     fingerprint = hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
     out, split, limit = options["out"], options["split"], options["limit"]
     started = perf_counter()

@@ -237,7 +237,7 @@ def _measured(score: Mapping[str, JSON], card: Mapping[str, JSON], name: str) ->
         protocol=score["protocol"],
         version=score["task_version"],
         window=score["window"],
-        condition="",
+        condition=str(card.get("condition") or ""),
         metric=metric,
         unit=unit,
         value=scaled("value"),

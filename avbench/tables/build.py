@@ -126,6 +126,7 @@ def run_table(
         raise DataError("these results hold no 95 % intervals; measure again, or show repeats")
     ranks = ranks_of(run)
     where = f"{block['dataset']}, split {block['split']}"
+    where += f", {block['condition']}" if block.get("condition") else ""
     return accuracy_table(
         rows,
         reference=block["reference"],

@@ -16,6 +16,7 @@ from avbench import plugins
 from avbench.cli import main
 from avbench.data import Alignment, Clip, Embeddings
 from avbench.errors import AvbenchError
+from avbench.leaderboard.rows import comparable, rows_of_run
 from avbench.media import VideoWriter, encode_sound
 from avbench.shards import Sample, ShardWriter, finish_set
 from avbench.timing import SAMPLES_PER_FRAME
@@ -152,6 +153,20 @@ def test_options_and_tolerances_are_asked_and_recorded(shards: Path, tmp_path: P
     run = json.loads((out / "run.json").read_text("utf-8"))
     assert run["methods"]["constant"]["options"] == {"offset": -2}
     assert run["task"]["tolerances"] == [0, 2]
+
+
+def test_numbers_of_another_condition_are_set_apart(shards: Path, tmp_path: Path) -> None:
+    made = {}
+    for name, words in {"plain": (), "apart": ("--condition", "trained on bells")}.items():
+        asked = ("run", "--method", "flashes", "--reference", "none", "--shards", shards)
+        done = avbench(*asked, "--out", tmp_path / name, *words)
+        assert done.exit_code == 0, done.output
+        made[name] = rows_of_run(tmp_path / name)
+    assert {row.condition for row in made["plain"]} == {""}
+    assert {row.condition for row in made["apart"]} == {"trained on bells"}
+    assert "trained on bells" in (tmp_path / "apart" / "table.md").read_text("utf-8")
+    assert comparable(made["plain"][0], made["plain"][0]) == ""
+    assert "condition differs" in comparable(made["plain"][0], made["apart"][0])
 
 
 def test_all_leaves_out_with_a_word_what_cannot_be_loaded(shards: Path, tmp_path: Path) -> None:
