@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -56,6 +57,7 @@ class SyncNetLocal(SyncNet):
         rng: np.random.Generator,
         steps: int | None = None,
         rate: float = 1e-3,
+        batch: int | None = None,
         bfloat16: bool | None = None,
         cache_mib: int = CACHE_MIB,
         state: Path | None = None,
@@ -74,6 +76,7 @@ class SyncNetLocal(SyncNet):
         network = self._extractor.network
         sizes = CorruptRecipe(laws=law)
         recipe = with_options(self.RECIPE, steps, bfloat16, network)
+        recipe = replace(recipe, clips=batch or recipe.clips)
         data = without_held_out(training_set(clips, recipe, cache_mib, network))
         matching = ColumnLoss(self._scale)
 

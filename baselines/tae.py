@@ -46,7 +46,7 @@ BATCH = 32
 """Windows that a decoder reads at once."""
 SEARCH = 25
 """Largest shift of a frame, as in section 5.1 of the paper."""
-COPIES = 8
+COPIES = 6
 """Times that every clip is damaged for training."""
 
 
@@ -58,7 +58,10 @@ class Tae:
     (``syncnet-local``), and the decoder is trained on clips that were kept from them.
 
     The shipped decoder is smaller than the paper's and reads distances of unit vectors
-    (`avbench.models.tae.SMALL`); `start` also makes one of the paper's size.
+    (`avbench.models.tae.SMALL`); `start` also makes one of the paper's size. The paper trains it
+    with Adam (0.5, 0.999) at 1e-6, four windows a step, 30 epochs, and the streams with it; the
+    released code at 1e-4 for 100 epochs, halved whenever the loss of an epoch rises. Here AdamW
+    takes fewer, larger steps on fixed streams.
 
     References
     ----------
@@ -133,6 +136,7 @@ class Tae:
         *,
         rng: np.random.Generator,
         config: TaeConfig | CrfDecoderConfig | None = None,
+        architecture: str | None = None,
     ) -> Any:
         """Make one to train.
 
@@ -144,14 +148,32 @@ class Tae:
         rng
             Source of the random start of a new decoder.
         config
-            Size of a new decoder; None takes the one in ``init``, or the small one.
+            Size of a new decoder; None takes the one in ``init``, or that of ``architecture``.
+        architecture
+            ``tae-2020``: a new decoder of the paper's size, on streams of any; else `CONFIG`.
+
+        Raises
+        ------
+        UsageError
+            If there is no decoder for this architecture.
         """
+        if architecture is not None:
+            config = cls._published(architecture)
         found = checkpoints.load(init or checkpoints.shipped("syncnet-local"))
         decoder = found.decoder if found.method == cls.name and config is None else None
         if decoder is None:
             size = config or cls.CONFIG
             decoder = new_network(lambda: build(size), rng)
         return cls(Extractor(found.extractor), decoder, scale=found.scale)
+
+    @classmethod
+    def _published(cls, architecture: str) -> TaeConfig:
+        if architecture != "tae-2020" or not isinstance(cls.CONFIG, TaeConfig):
+            raise UsageError(
+                f"{cls.name} has no decoder of architecture '{architecture}'; leave it out"
+            )
+        paper = TaeConfig()
+        return paper if cls.CONFIG.attention else replace(paper, attention=0)
 
     def embed(self, clip: Clip) -> Embeddings:
         """Compute the embeddings of every five-frame window, not normalised; (T - 4, D) each."""

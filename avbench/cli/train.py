@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     "--architecture",
     default=None,
     help="Network of syncnet: small, syncnet-2016, syncnet-v2, two-stream, two-stream-2020, "
-    "lip-geometry.  [default: the recipe's, else small]",
+    "tae-2020, lip-geometry.  [default: the recipe's, else small]",
 )
 @click.option(
     "--loss",

@@ -21,6 +21,11 @@ the inputs of published ones:
     audio layers. The table gives kernels and widths but no strides and no padding; those here
     bring 40 x 20 to the 3 x 3 of its last kernel, with the temporal stride of 4 that its text
     states.
+``tae-2020``
+    Shalev and Wolf, "End to End Lip Synchronization with a Temporal AutoEncoder", 2020: five grey
+    mouth pictures of 120 x 120, 13 MFCC x 20 steps, 1,024 numbers. The paper says SyncNet's
+    layers; these are the released code's. Mouths are cut out as everywhere here, not turned
+    upright by landmarks.
 
 All see five frames and 0.2 seconds, window by window.
 """
@@ -250,9 +255,32 @@ TWO_STREAM_2020 = replace(
         _conv(512, (3, 3)),
     ),
 )
+TAE_2020 = PaperConfig(
+    name="tae-2020",
+    region="mouth",
+    pixels=120,
+    colour="grey",
+    brightest=255,
+    sound="mfcc",
+    reflect=0,
+    video=(
+        _conv(96, (5, 3, 3)),  # 118
+        _pool((1, 3, 3), (1, 2, 2)),  # 58
+        _conv(256, (1, 3, 3), (1, 2, 2), (0, 1, 1)),  # 29
+        _pool((1, 3, 3), (1, 2, 2), 0, 1, 1),  # 15
+        _conv(256, (1, 3, 3), None, (0, 1, 1)),
+        _conv(256, (1, 3, 3), None, (0, 1, 1)),
+        _conv(256, (1, 3, 3)),  # 13
+        _pool((1, 3, 3), (1, 2, 2)),  # 6
+        _conv(2048, (1, 6, 6)),
+    ),
+    audio=(*_audio((1, 1, 1))[:-1], _conv(2048, (5, 4))),
+    head=(2048, 1024),
+)
+_PUBLISHED = (SYNCNET_2016, SYNCNET_V2, TWO_STREAM, TWO_STREAM_2020, TAE_2020)
 ARCHITECTURES: Mapping[str, Config] = {
     "small": TwoStreamConfig(),
-    **{config.name: config for config in (SYNCNET_2016, SYNCNET_V2, TWO_STREAM, TWO_STREAM_2020)},
+    **{config.name: config for config in _PUBLISHED},
     "lip-geometry": GeometryConfig(),
 }
 """Every network by name."""

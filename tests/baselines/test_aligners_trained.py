@@ -13,7 +13,7 @@ from avbench.data import Alignment, Clip
 from avbench.errors import DataError, UsageError
 from avbench.methods import Aligner, EmbeddingMethod, Trainable
 from avbench.models.crf_decoder import CrfDecoderConfig
-from avbench.models.tae import SMALL
+from avbench.models.tae import SMALL, TaeConfig
 from avbench.models.two_stream import TwoStreamConfig
 from baselines import syncnet_local
 from baselines.syncnet import SyncNet
@@ -181,9 +181,7 @@ SMALLER = {"batch": 4, "copies": 2}
 @pytest.mark.parametrize("kind", [Tae, TaeCrf, SyncNetLocal], ids=lambda kind: kind.name)
 def test_a_stopped_run_goes_on_to_the_same_bytes(kind, streams, tmp_path, monkeypatch):
     monkeypatch.setattr("avbench.models.training._SAVE_EVERY_S", 0.0)
-    options = SMALLER if kind in CONFIGS else {}
-    if kind is SyncNetLocal:
-        monkeypatch.setattr(kind, "RECIPE", replace(kind.RECIPE, clips=2))
+    options = SMALLER if kind in CONFIGS else {"batch": 2}
     whole, seen = fitted(kind, streams, **options)
     whole.save(tmp_path / "whole.safetensors")
     assert [step for name, _, step in seen if name == "loss/train"] == [1, 2, 3, 4, 5, 6]
@@ -210,9 +208,8 @@ def test_fitting_changes_the_decoder_and_leaves_the_streams(kind, streams):
     assert after.report.clips == 2, "of five clips, every fourth from the first"
 
 
-def test_streams_change_and_stay_those_of_a_syncnet(streams, tmp_path, monkeypatch):
-    monkeypatch.setattr(SyncNetLocal, "RECIPE", replace(SyncNetLocal.RECIPE, clips=2))
-    method, _ = fitted(SyncNetLocal, streams, steps=1)
+def test_streams_change_and_stay_those_of_a_syncnet(streams, tmp_path):
+    method, _ = fitted(SyncNetLocal, streams, steps=1, batch=2)
     method.save(tmp_path / "m.safetensors")
     assert SyncNet.load(streams).extractor != method.extractor
     assert SyncNet.load(tmp_path / "m.safetensors")
@@ -235,3 +232,13 @@ def test_fewer_and_fewer_true_answers_are_told():
     assert [forcing() for _ in range(6)] == [0.5, 0.375, 0.25, 0.125, 0, 0]
     assert Forcing(0.5, 4).eval()() == 0
     assert torch.equal(forcing.done, torch.tensor(6))
+
+
+def test_a_decoder_of_the_papers_size_can_be_asked_for(streams):
+    rng = np.random.default_rng(0)
+    for kind, attention in ((Tae, 256), (TaeNoAttention, 0)):
+        method = kind.start(streams, rng=rng, architecture="tae-2020")
+        assert method._decoder.config == replace(TaeConfig(), attention=attention)
+    for kind, name in ((TaeCrf, "tae-2020"), (Tae, "syncnet-2016")):
+        with pytest.raises(UsageError, match=f"no decoder of architecture '{name}'"):
+            kind.start(streams, rng=rng, architecture=name)

@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from avbench.models.architectures import TAE_2020
 from avbench.models.crf_decoder import CrfDecoder, CrfDecoderConfig, build, config_from_json
 from avbench.models.tae import SMALL, Tae, TaeConfig, narrow, tell, widen
 from avbench.models.training import new_network
+from avbench.models.vgg import PaperTwoStream
 
 TINY = replace(SMALL, rows=6, columns=10, hidden=12, embedding=8, attention=8, mlp=(16, 8))
 CONFIGS = {
@@ -54,6 +56,19 @@ def test_the_paper_says_these_sizes():
     assert tae.attention.of_outputs.weight.shape == (256, 512)
     assert tae.attention.score.weight.shape == (1, 256)
     assert tae.dropout.p == 0.1
+
+
+def test_the_released_streams_have_these_sizes():
+    sides = [size[-1] for size in TAE_2020.picture_sizes()]
+    assert sides == [120, 118, 58, 29, 15, 15, 15, 13, 6, 1]
+    assert TAE_2020.sound_sizes()[-2:] == [(5, 4), (1, 1)]
+    assert [layers[-1].filters for layers in (TAE_2020.video, TAE_2020.audio)] == [2048, 2048]
+    assert TAE_2020.head == (2048, 1024)
+    streams = PaperTwoStream(TAE_2020)
+    pictures, sound = torch.zeros(1, 6, 120, 120, 1), torch.zeros(1, 2, 13, 20)
+    with torch.inference_mode():
+        assert streams.eval().embed_video(pictures).shape == (1, 2, 1024)
+        assert streams.embed_audio(sound).shape == (1, 2, 1024)
 
 
 def test_without_attention_nothing_of_it_is_left():
