@@ -24,7 +24,8 @@ from avbench import progress, shards
 from avbench.data import JSON
 from avbench.errors import UsageError
 
-from . import card, ledger, pack, splits, sync, units
+from . import card, duplicates, ledger, pack, splits, sync, units
+from .duplicates import Duplicate
 from .engine import Engine, Job, open_engine
 from .facetracks import process_video
 from .guard import Function
@@ -145,8 +146,12 @@ class _Builder:
 
     def run(self) -> BuildReport:
         """Go through the phases."""
-        for folder in ("facetracks", "sync", "pack"):
+        for folder in ("facetracks", "sync", "prints", "pack"):
             units.sweep(self.work / folder)
+        self.calibration: dict[str, JSON] = {}
+        """What the sync of the set was judged by."""
+        self.copies: list[Duplicate] = []
+        """Near-duplicates across splits."""
         videos = self._inputs()
         done = self._finished(videos)
         if done is not None:
@@ -164,6 +169,7 @@ class _Builder:
     def plan(self) -> list[str]:
         """Say what would run."""
         videos = self._inputs()
+            self._compare(engine, active)
         active = [video for video in videos if not video.row.status]
         lines = [
             f"{len(active)} videos, {len(videos) - len(active)} rejected before any work, "
@@ -286,6 +292,31 @@ class _Builder:
 
     def _phase(
         self,
+    def _compare(self, engine: Engine, videos: Sequence[_Video]) -> None:
+        """Find copies across splits, and leave one of each pair out where that is wanted."""
+        open_ = [video for video in videos if not video.row.status]
+        if not self.options.find_duplicates or len({video.split for video in open_}) < 2:
+            return
+        jobs = []
+        for video in open_:
+            name, tracks = video.source.video_id, video.facetracks
+            folder = duplicates.prints_folder(self.work, name, tracks.name)
+            jobs.append((video, folder, {"facetracks": str(tracks)}))
+        self._phase(engine, "prints", duplicates.print_unit, jobs)
+        members = [
+            duplicates.Member(key, video.split, folder)
+            for video, folder, _ in jobs
+            if not video.row.status
+            for key in video.keys
+        ]
+        self.copies = duplicates.find(members)
+        if self.options.drop_duplicates:
+            gone = set(duplicates.weaker(self.copies))
+            for video in open_:
+                video.decisions |= {key: duplicates.DROPPED for key in video.keys if key in gone}
+                if not video.row.status and not video.keys:
+                    video.settle()
+
         engine: Engine,
         step: str,
         function: Function,
@@ -419,3 +450,6 @@ def _locked(path: Path) -> Iterator[None]:
                 "--out"
             ) from None
         yield
+            if "duplicates" in recipe:
+                gone = duplicates.weaker(self.copies) if options.drop_duplicates else []
+                duplicates.write(self.out, self.copies, gone)

@@ -182,7 +182,8 @@ def account(
     if packed:
         status, step, reason = "kept", "pack", ""
     elif tracks:
-        status, step = "rejected", "sync"
+        status = "rejected"
+        step = "pack" if all(said.startswith("pack: ") for said in decisions.values()) else "sync"
         reason = "no facetrack passed: " + ", ".join(sorted(set(decisions.values())))
     else:
         status, step, reason = "rejected", "facetracks", why_empty(rejected)

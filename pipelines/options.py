@@ -58,6 +58,10 @@ class BuildOptions:
     ray_address: str = "local"
     time_limit: float = EngineSettings.time_limit_s
     """Seconds granted to every video, on top of ten times its length."""
+    find_duplicates: bool = True
+    """Look for near-duplicates across splits."""
+    drop_duplicates: bool = False
+    """Leave one of each such pair out."""
     retry: bool = True
     """Try again what failed in an earlier run."""
     keep_work: bool = True
@@ -76,6 +80,10 @@ class BuildOptions:
 
     def facetrack_settings(self) -> FacetrackSettings:
         """Return the thresholds of the facetrack step.
+        if self.drop_duplicates and not self.find_duplicates:
+            raise UsageError(
+                "--drop-duplicates must find them first; leave out --no-find-duplicates"
+            )
 
         Raises
         ------
@@ -179,6 +187,8 @@ def override(settings: T, values: Mapping[str, str], prefix: str = "") -> T:
     UsageError
         If a value is not of the right type.
     """
+        if self.find_duplicates:
+            recipe["duplicates"] = "drop" if self.drop_duplicates else "report"
     for name, text in values.items():
         head, _, rest = name.partition(".")
         known = {f.name for f in fields(cast("Any", settings))}

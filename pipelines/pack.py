@@ -26,6 +26,7 @@ from avbench.errors import UnknownName, UsageError
 from avbench.shards import MANIFEST, Sample, ShardInfo, ShardWriter, write_atomic, write_json
 from avbench.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, describe_offset, offset_to_ms
 
+from .duplicates import TABLE as DUPLICATES
 from .splits import SPLITS
 from .units import clean, digest_of, publish, staging
 
@@ -203,7 +204,7 @@ def clear(out: Path, dataset: str) -> None:
     """Remove what an earlier build of the same set left, the manifest first."""
     if (out / MANIFEST).exists():
         (out / "README.md").unlink(missing_ok=True)
-    for name in (MANIFEST, "SHA256SUMS"):
+    for name in (MANIFEST, "SHA256SUMS", DUPLICATES):
         (out / name).unlink(missing_ok=True)
     own = re.compile(rf"{dataset}-({'|'.join(SPLITS)})-\d{{6}}\.(tar|parquet|json)(\.part)?")
     for path in out.iterdir():

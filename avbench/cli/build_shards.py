@@ -170,6 +170,18 @@ def _settings(
     "--keep-work/--no-keep-work",
     default=True,
     show_default=True,
+@click.option(
+    "--find-duplicates/--no-find-duplicates",
+    default=True,
+    show_default=True,
+    help="Look for clips of different splits with the same sound or moving picture, though encoded "
+    "anew, cropped or cut elsewhere; OUT/duplicates.parquet and 'avbench stats' list them.",
+)
+@click.option(
+    "--drop-duplicates",
+    is_flag=True,
+    help="Leave one clip of each such pair out: test keeps its own, then val.",
+)
     help="Keep OUT/work, which makes other settings on the same videos cheap.",
 )
 @click.option("--plan", is_flag=True, help="Say what would run, and stop.")

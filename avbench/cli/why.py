@@ -30,6 +30,8 @@ _OPTIONS = {
     "still-picture": "if it is no photograph, --set still_change with a lower value",
     "shot-too-short": "--set min_track with a lower value; if the shot ends where no cut is, "
     "--set shots.threshold with a higher one",
+    "pack: near-duplicate of a clip in another split": "leave out --drop-duplicates, or take the "
+    "copy out of the sources; OUT/duplicates.parquet names both",
     "pack: cut away by the synthetic fault": "--distort none, or a smaller --max-offset",
 }
 """Reason -> what to change, where the tracks need not be looked at."""
@@ -236,7 +238,7 @@ def _failures(directory: Path, video_id: str) -> list[Failure]:
     import json
     import re
 
-    unit = re.compile(rf"(facetracks|sync|pack)-{re.escape(video_id)}-[0-9a-f]{{20}}\.json")
+    unit = re.compile(rf"(facetracks|sync|prints|pack)-{re.escape(video_id)}-[0-9a-f]{{20}}\.json")
     failures = []
     for note in sorted((directory / "work" / "failed").glob("*.json")):
         if match := unit.fullmatch(note.name):
