@@ -24,7 +24,8 @@ from avbench import progress, shards
 from avbench.data import JSON
 from avbench.errors import UsageError
 
-from . import card, duplicates, ledger, pack, splits, sync, units
+from . import card, duplicates, ledger, pack, splits, sync, synctable, units
+from .adapters import corpus_unit
 from .duplicates import Duplicate
 from .engine import Engine, Job, open_engine
 from .facetracks import process_video
@@ -47,7 +48,7 @@ class _Video:
     frames: Mapping[str, int] = field(default_factory=dict)
     """Frames in no facetrack, by reason."""
     tracks: Sequence[Mapping[str, JSON]] = ()
-    scores: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)
+    scores: dict[str, Mapping[str, JSON]] = field(default_factory=dict)
     decisions: dict[str, str] = field(default_factory=dict)
     """Reason for leaving a facetrack out, by key."""
     prepared: Path = field(default_factory=Path)
@@ -64,6 +65,12 @@ class _Video:
     def keys(self) -> list[str]:
         """Facetracks that are still in, in key order."""
         return sorted(t["key"] for t in self.tracks if t["key"] not in self.decisions)
+
+    @property
+    def corrections(self) -> dict[str, int]:
+        """Frames by which the sound of a facetrack is moved to where it belongs, by key."""
+        found = {key: self.scores.get(key, {}).get("correction", 0) for key in self.keys}
+        return {key: offset for key, offset in found.items() if offset}
 
     def close(self, state: str, step: str, reason: str, attempts: int) -> None:
         """End its way here, with nothing kept."""
@@ -136,10 +143,15 @@ class _Builder:
         self.settings = options.facetrack_settings()
         self.sync = options.sync_settings()
         self.distortion = options.distortion()
-        self.rule = options.split_rule()
+        self.corpus = options.corpus(sources)
+        self.rule: splits.Rule = self.corpus or options.split_rule()
         self.process = process
         self.skipped: Counter[str] = Counter()
         """Files in the sources that are no videos by their name, by reason."""
+        self.calibration: dict[str, JSON] = {}
+        """What the sync of the set was judged by."""
+        self.copies: list[Duplicate] = []
+        """Near-duplicates across splits."""
         self.checkpoint = (
             "" if self.sync.mode == "off" else sync.checkpoint_digest(self.sync.checkpoint)
         )
@@ -148,10 +160,6 @@ class _Builder:
         """Go through the phases."""
         for folder in ("facetracks", "sync", "prints", "pack"):
             units.sweep(self.work / folder)
-        self.calibration: dict[str, JSON] = {}
-        """What the sync of the set was judged by."""
-        self.copies: list[Duplicate] = []
-        """Near-duplicates across splits."""
         videos = self._inputs()
         done = self._finished(videos)
         if done is not None:
@@ -161,6 +169,7 @@ class _Builder:
         with open_engine(settings, self.work / "stacks") as engine:
             self._facetracks(engine, active)
             self._score(engine, active)
+            self._compare(engine, active)
             self._prepare(engine, active)
         rows = [video.row for video in videos]
         ledger.check(rows)
@@ -169,7 +178,6 @@ class _Builder:
     def plan(self) -> list[str]:
         """Say what would run."""
         videos = self._inputs()
-            self._compare(engine, active)
         active = [video for video in videos if not video.row.status]
         lines = [
             f"{len(active)} videos, {len(videos) - len(active)} rejected before any work, "
@@ -192,6 +200,8 @@ class _Builder:
     def _inputs(self) -> list[_Video]:
         """Find and name the inputs, and close those that are not worth trying."""
         found = units.discover(self.sources, exclude=self.out)
+        if self.corpus:
+            found = self.corpus.claim(found)
         cache = self.work / "hashes.json" if self.work.is_dir() else None
         hashes = units.Hashes(cache)
         videos, seen = [], dict[str, Source]()
@@ -217,7 +227,10 @@ class _Builder:
 
     def _facetrack_folder(self, video: _Video) -> Path:
         source, settings = video.source, self.settings.as_json()
-        digest = units.digest_of("facetracks", source.video_id, source.sha256, settings)
+        parts = ["facetracks", source.video_id, source.sha256, settings]
+        if self.corpus:
+            parts.append(self.corpus.digest(source))
+        digest = units.digest_of(*parts)
         return self.work / "facetracks" / f"{source.video_id}-{digest}"
 
     def _scores_folder(self, video: _Video) -> Path:
@@ -236,8 +249,11 @@ class _Builder:
                 "mark": list(source.mark),
                 "time_limit": self.options.time_limit,
             }
+            if self.corpus:
+                payload["corpus"] = self.corpus.payload(source)
             jobs.append((video, video.facetracks, payload))
-        function = partial(units.facetrack_unit, self.process, self.settings)
+        unit = corpus_unit if self.corpus else units.facetrack_unit
+        function = partial(unit, self.process, self.settings)
         for video, receipt in self._phase(engine, "facetracks", function, jobs):
             if "rejected" in receipt:
                 video.close("rejected", "facetracks", receipt["rejected"], video.row.attempts)
@@ -264,34 +280,18 @@ class _Builder:
             }
             if not video.row.status:
                 jobs.append((video, self._scores_folder(video), payload))
-        for video, receipt in self._phase(engine, "sync", sync.score_unit, jobs):
-            video.scores = receipt["scores"]
-            for key, score in video.scores.items():
-                reason = sync.decide(score, self.sync)
-                if reason:
+        done = self._phase(engine, "sync", sync.score_unit, jobs)
+        found = [score for _, receipt in done for score in receipt["scores"].values()]
+        calibration = sync.calibrate(found)
+        self.calibration = sync.calibration_facts(calibration, self.sync)
+        for video, receipt in done:
+            for key, measured in receipt["scores"].items():
+                video.scores[key] = score = sync.judge(measured, calibration, self.sync)
+                if reason := sync.decide(score, self.sync):
                     video.decisions[key] = reason
             if not video.keys:
                 video.settle()
 
-    def _prepare(self, engine: Engine, videos: Sequence[_Video]) -> None:
-        jobs = []
-        for video in videos:
-            payload = {
-                "facetracks": str(video.facetracks),
-                "keys": video.keys,
-                "seed": self.options.seed,
-                "distortion": asdict(self.distortion),
-            }
-            video.prepared = pack.prepared_folder(
-                self.work, video.source.video_id, {**payload, "facetracks": video.facetracks.name}
-            )
-            if not video.row.status:
-                jobs.append((video, video.prepared, payload))
-        for video, receipt in self._phase(engine, "pack", pack.prepare_unit, jobs):
-            video.settle(receipt["spans"])
-
-    def _phase(
-        self,
     def _compare(self, engine: Engine, videos: Sequence[_Video]) -> None:
         """Find copies across splits, and leave one of each pair out where that is wanted."""
         open_ = [video for video in videos if not video.row.status]
@@ -317,6 +317,27 @@ class _Builder:
                 if not video.row.status and not video.keys:
                     video.settle()
 
+    def _prepare(self, engine: Engine, videos: Sequence[_Video]) -> None:
+        jobs = []
+        for video in videos:
+            payload = {
+                "facetracks": str(video.facetracks),
+                "keys": video.keys,
+                "seed": self.options.seed,
+                "distortion": asdict(self.distortion),
+            }
+            if corrections := video.corrections:
+                payload["corrections"] = corrections
+            video.prepared = pack.prepared_folder(
+                self.work, video.source.video_id, {**payload, "facetracks": video.facetracks.name}
+            )
+            if not video.row.status:
+                jobs.append((video, video.prepared, payload))
+        for video, receipt in self._phase(engine, "pack", pack.prepare_unit, jobs):
+            video.settle(receipt["spans"])
+
+    def _phase(
+        self,
         engine: Engine,
         step: str,
         function: Function,
@@ -376,6 +397,9 @@ class _Builder:
             "sync_checkpoint": self.checkpoint,
             "pack_version": pack.PACK_VERSION,
         }
+        if self.corpus:
+            found = [video.source for video in videos]
+            recipe |= {"split": self.corpus.recipe(), "corpus": self.corpus.describe(found)}
         inputs = [video.source.as_json() for video in videos]
         return {**recipe, "fingerprint": units.digest_of(recipe, inputs)}
 
@@ -411,6 +435,7 @@ class _Builder:
                 sync=video.scores.get(key, {"note": "not scored"}),
                 speaker=video.speaker,
                 date=video.date,
+                corpus=self.corpus.facts(video.source) if self.corpus else {},
             )
             for video in videos
             for key in video.keys
@@ -423,15 +448,30 @@ class _Builder:
             options.dataset,
             max_count=options.shard_clips,
             max_bytes=options.shard_mb * 2**20,
+            pair_every=options.pairs,
+            seed=options.seed,
+        )
+        synctable.write(
+            self.out,
+            (
+                (video.source.video_id, key, score, video.decisions.get(key, ""))
+                for video in videos
+                for key, score in video.scores.items()
+            ),
         )
         if written:
             recipe = self._recipe(videos)
-            card.write(self.out, recipe, written, rows, self.skipped)
+            if self.calibration:
+                recipe["sync"]["calibration"] = self.calibration
+            if "duplicates" in recipe:
+                gone = duplicates.weaker(self.copies) if options.drop_duplicates else []
+                duplicates.write(self.out, self.copies, gone)
+            held = card.write(self.out, recipe, written, rows, self.skipped)
             files = {**ledger.counts(rows), "passed_over": dict(self.skipped)}
             # A made video has its truth beside it; numbers on drawn faces need a warning.
             truths = [video.source.path.with_suffix(".truth.json") for video in videos]
             synthetic = any(truth.is_file() for truth in truths)
-            whole = {**recipe, "synthetic": synthetic, "files": files}
+            whole = {**recipe, "synthetic": synthetic, "files": files, "statistics": held}
             shards.finish_set(self.out, written, whole)
         if not options.keep_work and not any(row.status == FAILED for row in rows):
             shutil.rmtree(self.work)
@@ -450,6 +490,3 @@ def _locked(path: Path) -> Iterator[None]:
                 "--out"
             ) from None
         yield
-            if "duplicates" in recipe:
-                gone = duplicates.weaker(self.copies) if options.drop_duplicates else []
-                duplicates.write(self.out, self.copies, gone)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avbench.census import Census, take
 from avbench.data import JSON
-from avbench.shards import ShardInfo, write_atomic
+from avbench.shards import ShardInfo, ShardSet, write_atomic
 from avbench.timing import FPS, FRAME_S
 
 from .ledger import Row, funnel, rejections
@@ -25,6 +28,10 @@ def hours(frames: int) -> str:
     """
     seconds = frames / FPS
     return f"{seconds / 3600:.2f} h" if seconds >= 3600 else f"{seconds:.1f} s"
+
+
+def _census(out: Path, recipe: Mapping[str, JSON], written: Sequence[ShardInfo]) -> Census:
+    return take(ShardSet(out, {"recipe": recipe, "shards": [vars(info) for info in written]}))
 
 
 def split_rows(written: Sequence[ShardInfo]) -> list[tuple[str, int, str, int]]:
@@ -57,22 +64,27 @@ def write(
     written: Sequence[ShardInfo],
     rows: Sequence[Row],
     skipped: Mapping[str, int],
-) -> None:
-    """Write ``README.md`` beside the shards."""
+) -> JSON:
+    """Write ``README.md`` beside the shards and their tables; return what was counted."""
     import pandas as pd
 
     index = pd.concat(
         [pd.read_parquet(out / Path(info.name).with_suffix(".parquet")) for info in written],
         ignore_index=True,
     )
+    census = _census(out, recipe, written)
     parts = [
         *_head(recipe, written, rows),
+        *_corpus(recipe),
         *_yield(rows, skipped),
-        *_faults(recipe, index),
+        *_held(recipe, census),
+        *_leaks(index, census),
+        *_faults(recipe, index, census),
         *_sync(recipe, index),
         *_settings(recipe),
     ]
     write_atomic(out / "README.md", ("\n".join(parts) + "\n").encode())
+    return json.loads(json.dumps(asdict(census)))
 
 
 def _head(
@@ -109,7 +121,31 @@ def _head(
     ]
 
 
+def _corpus(recipe: Mapping[str, JSON]) -> list[str]:
+    """Say which corpus the clips come from, and what its makers ask for."""
+    if "corpus" not in recipe:
+        return []
+    corpus = recipe["corpus"]
+    parts = ", ".join(f"{count} {part}" for part, count in corpus["parts"].items())
+    own = "the corpus' own" if corpus["crops"] == "own" else "made by the steps below"
+    return [
+        "## Corpus",
+        "",
+        f"{corpus['title']}: {parts}, of {corpus['clips_in_corpus']} that it lists here.",
+        "",
+        f"- Licence, as far as known, and no advice: {corpus['licence']}",
+        f"- To cite: {corpus['cite'] or 'nothing known'}.",
+        f"- Splits: {corpus['splits']}.",
+        f"- Face crops: {own}.",
+        "",
+    ]
+
+
 def _how_split(split: Mapping[str, JSON]) -> str:
+    if split["by"] == "corpus":
+        return (
+            f"As {split['corpus']} says; the rest drawn, seed {split['seed']}: {split['shares']}."
+        )
     if split["by"] == "list":
         return f"As the list {split['shares']} says (SHA-256 {split['sha256']})."
     if split["by"] == "date":
@@ -137,7 +173,60 @@ def _yield(rows: Sequence[Row], skipped: Mapping[str, int]) -> list[str]:
     ]
 
 
-def _faults(recipe: Mapping[str, JSON], index: pd.DataFrame) -> list[str]:
+def _held(recipe: Mapping[str, JSON], census: Census) -> list[str]:
+    """Return the table of the 2016 paper: dates, pairs and hours of each split."""
+    lines = ["## Pairs and hours", ""]
+    lines += ["| split | dates | genuine pairs | false pairs | hours |", "|---|---|--:|--:|--:|"]
+    for split in census.splits:
+        dates = f"{split.first} to {split.last}" if split.first else "unknown"
+        genuine, false = split.drawn or (split.genuine, split.false)
+        lines.append(f"| {split.split} | {dates} | {genuine:,} | {false:,} | {split.hours:.3f} |")
+    if "pairs" not in recipe:
+        how = "Genuine pairs that lie side by side, and every false pair that the clips could give."
+    else:
+        how = (
+            f"Drawn every {recipe['pairs']['every']} frames from seed {recipe['pairs']['seed']} "
+            "and the key of each clip; their indices are in `pairs.parquet` and in each clip's "
+            "JSON."
+        )
+    return [*lines, "", how, ""]
+
+
+def _leaks(index: pd.DataFrame, census: Census) -> list[str]:
+    """Tell what splits share that they should not."""
+    lines = ["## What splits share", ""]
+    if census.duplicates is None:
+        lines.append("Near-duplicates were not looked for.")
+    else:
+        gone = sum(bool(pair["dropped"]) for pair in census.duplicates)
+        lines.append(
+            f"Near-duplicates across splits: {len(census.duplicates)} pairs"
+            + (f", of which {gone} were parted by leaving a clip out." if gone else ".")
+        )
+        if census.duplicates:
+            lines += [
+                "",
+                "| clip | in | clip | in | same | left out |",
+                "|---|---|---|---|---|---|",
+            ]
+        for pair in census.duplicates[:_MOST]:
+            names = ("key", "split", "other", "other_split", "kind", "dropped")
+            lines.append("| " + " | ".join(str(pair[name]) for name in names) + " |")
+        if len(census.duplicates) > _MOST:
+            lines += ["", f"The first {_MOST}; all are in `duplicates.parquet`."]
+    if "speaker" in index:
+        homes = index.dropna(subset="speaker").groupby("speaker")["split"].nunique()
+        shared = sorted(str(name) for name in homes.index[homes > 1])
+        named = ": " + ", ".join(shared[:_MOST]) if shared else ""
+        lines += ["", f"Speakers in more than one split: {len(shared)}{named}."]
+    return [*lines, ""]
+
+
+_MOST = 20
+"""Rows of a list in the card."""
+
+
+def _faults(recipe: Mapping[str, JSON], index: pd.DataFrame, census: Census) -> list[str]:
     kind = recipe["distortion"]["kind"]
     lines = ["## Synthetic faults", ""]
     if kind == "none":
@@ -147,6 +236,14 @@ def _faults(recipe: Mapping[str, JSON], index: pd.DataFrame) -> list[str]:
     if kind == "global":
         lines += ["Offset in frames (positive: the sound comes early):", ""]
         lines += _table("offset", histogram(index["offset"]))
+    for spread in census.spreads:
+        if "drift" in spread.name:
+            lines += [
+                f"{spread.name.capitalize()} in frames (positive: the sound comes early):",
+                "",
+            ]
+            lines += [f"| drift | {spread.of} |", "|--:|--:|"]
+            lines += [f"| {value} | {count:,} |" for value, count in spread.counts.items()] + [""]
     return lines
 
 

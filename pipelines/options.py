@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
@@ -14,6 +14,7 @@ from avbench.distort import Law
 from avbench.errors import UnknownName, UsageError
 from avbench.timing import FPS
 
+from .adapters import Corpus, Crops, find_layout, open_corpus
 from .engine import EngineSettings
 from .faces import check_weights
 from .pack import Distortion, Kind
@@ -39,18 +40,30 @@ class BuildOptions:
     """Instead of shares: the name of a division in time, or a table of one (``.csv``)."""
     about: Path | None = None
     """A table of the files' dates and speakers."""
+    layout: str = ""
+    """How the source, a public corpus, is laid out."""
+    crops: Crops = "auto"
+    """Whether the pictures of such a corpus are taken as face crops."""
     seed: int = 0
     limit: int | None = None
     """Use the first so many videos only."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Thresholds of the facetrack step by dotted name."""
     sync: Mode = "record"
-    min_confidence: float = SyncSettings.min_confidence
+    false_keep: float = SyncSettings.false_keep
+    min_confidence: float | None = SyncSettings.min_confidence
     max_sync_offset: int = SyncSettings.max_offset
+    correct_offset: bool = SyncSettings.correct
     checkpoint: Path | None = None
     distort: Kind = "none"
     max_offset: int = Distortion.max_offset
     law: Law = "symmetric"
+    pairs: int = 0
+    """Frames from one genuine pair of a clip to the next; none are written where 0."""
+    find_duplicates: bool = True
+    """Look for near-duplicates across splits."""
+    drop_duplicates: bool = False
+    """Leave one of each such pair out."""
     shard_clips: int = 1000
     shard_mb: int = 256
     engine: str = "ray"
@@ -58,10 +71,6 @@ class BuildOptions:
     ray_address: str = "local"
     time_limit: float = EngineSettings.time_limit_s
     """Seconds granted to every video, on top of ten times its length."""
-    find_duplicates: bool = True
-    """Look for near-duplicates across splits."""
-    drop_duplicates: bool = False
-    """Leave one of each such pair out."""
     retry: bool = True
     """Try again what failed in an earlier run."""
     keep_work: bool = True
@@ -73,6 +82,12 @@ class BuildOptions:
             )
         if self.split_by not in get_args(GroupBy):
             raise UnknownName("split group", self.split_by, get_args(GroupBy))
+        if self.drop_duplicates and not self.find_duplicates:
+            raise UsageError(
+                "--drop-duplicates must find them first; leave out --no-find-duplicates"
+            )
+        if self.pairs < 0:
+            raise UsageError(f"got --pairs {self.pairs}, expected 0 (none) or a number of frames")
         for name in ("limit", "shard_clips", "shard_mb"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -80,10 +95,6 @@ class BuildOptions:
 
     def facetrack_settings(self) -> FacetrackSettings:
         """Return the thresholds of the facetrack step.
-        if self.drop_duplicates and not self.find_duplicates:
-            raise UsageError(
-                "--drop-duplicates must find them first; leave out --no-find-duplicates"
-            )
 
         Raises
         ------
@@ -106,7 +117,14 @@ class BuildOptions:
 
     def sync_settings(self) -> SyncSettings:
         """Return what to measure and what a clip must reach."""
-        return SyncSettings(self.sync, self.min_confidence, self.max_sync_offset, self.checkpoint)
+        return SyncSettings(
+            self.sync,
+            self.false_keep,
+            self.min_confidence,
+            self.max_sync_offset,
+            self.correct_offset,
+            self.checkpoint,
+        )
 
     def distortion(self) -> Distortion:
         """Return the synthetic fault."""
@@ -145,6 +163,21 @@ class BuildOptions:
             )
         return ByShares(self.split, self.split_by, self.seed, about)
 
+    def corpus(self, sources: Sequence[Path]) -> Corpus | None:
+        """Return the corpus that the sources are; None where they are just files.
+
+        Raises
+        ------
+        UnknownName
+            If there is no such layout.
+        UsageError
+            If the sources are not laid out like it.
+        """
+        if not self.layout:
+            return None
+        layout, rule = find_layout(self.layout), self.split_rule()
+        return open_corpus(layout, sources, self.crops, rule, self.split, self.seed)
+
     def recipe(self) -> dict[str, JSON]:
         """Return everything that the shards depend on, apart from the inputs."""
         recipe: dict[str, JSON] = {
@@ -158,13 +191,21 @@ class BuildOptions:
             "sync": {"mode": self.sync},
             "shard": {"clips": self.shard_clips, "mb": self.shard_mb},
         }
+        if self.pairs:
+            recipe["pairs"] = {"every": self.pairs, "seed": self.seed}
+        if self.find_duplicates:
+            recipe["duplicates"] = "drop" if self.drop_duplicates else "report"
         if self.distort != "none":
             recipe["distortion"]["max_offset"] = self.max_offset
         if self.distort == "drop-duplicate":
             recipe["distortion"]["law"] = self.law
         if self.sync == "filter":
-            recipe["sync"]["min_confidence"] = self.min_confidence
+            fixed = self.min_confidence is not None
+            name = "min_confidence" if fixed else "false_keep"
+            recipe["sync"][name] = self.min_confidence if fixed else self.false_keep
             recipe["sync"]["max_offset"] = self.max_sync_offset
+        if self.sync != "off" and self.correct_offset:
+            recipe["sync"]["corrected"] = self.false_keep
         return recipe
 
 
@@ -187,8 +228,6 @@ def override(settings: T, values: Mapping[str, str], prefix: str = "") -> T:
     UsageError
         If a value is not of the right type.
     """
-        if self.find_duplicates:
-            recipe["duplicates"] = "drop" if self.drop_duplicates else "report"
     for name, text in values.items():
         head, _, rest = name.partition(".")
         known = {f.name for f in fields(cast("Any", settings))}

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -26,8 +26,10 @@ from avbench.errors import UnknownName, UsageError
 from avbench.shards import MANIFEST, Sample, ShardInfo, ShardWriter, write_atomic, write_json
 from avbench.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, describe_offset, offset_to_ms
 
+from . import pairs
 from .duplicates import TABLE as DUPLICATES
 from .splits import SPLITS
+from .synctable import TABLE as SYNC
 from .units import clean, digest_of, publish, staging
 
 PACK_VERSION = 1
@@ -107,6 +109,29 @@ def cut_clip(
     return Cut(shown, start + offset, Alignment.from_offset(offset, len(shown)), detail)
 
 
+def cut_corrected(
+    num_frames: int,
+    before: int,
+    after: int,
+    distortion: Distortion,
+    rng: np.random.Generator,
+    early: int,
+) -> Cut:
+    """Draw the fault of a clip whose sound is moved first, because it is ``early`` frames early.
+
+    Sound for the ends of the clip then comes from the context; where the source has none there,
+    the clip is cut to the frames that have sound. Otherwise as `cut_clip`.
+    """
+    start, stop = max(0, early - before), num_frames - max(0, -early - after)
+    inner = cut_clip(
+        stop - start, before - early + start, after + early + num_frames - stop, distortion, rng
+    )
+    shown, detail = inner.shown + start, inner.detail
+    if early and distortion.kind != "drop-duplicate":
+        detail = {"frames_cut": [int(shown[0]), num_frames - int(shown[-1]) - 1]}
+    return Cut(shown, inner.sound_start + start - early, inner.alignment, detail)
+
+
 def prepare_unit(payload: Mapping[str, JSON]) -> JSON:
     """Write the faulty clips of one video: sound, truth and, where it changed, picture.
 
@@ -114,13 +139,15 @@ def prepare_unit(payload: Mapping[str, JSON]) -> JSON:
     ----------
     payload
         ``facetracks`` (folder of the unit), ``folder`` (where the result goes), ``keys``,
-        ``seed`` and ``distortion``.
+        ``seed``, ``distortion`` and, where sound is to be moved first, ``corrections``: frames by
+        which it is early, by key.
     """
     tracks, folder = Path(payload["facetracks"]), Path(payload["folder"])
-    distortion = Distortion(**payload["distortion"])
+    distortion, seed = Distortion(**payload["distortion"]), int(payload["seed"])
+    moves = payload.get("corrections", {})
     with staging(folder) as part:
         spans = {
-            key: _prepare_clip(tracks, key, part, distortion, int(payload["seed"]))
+            key: _prepare_clip(tracks, key, part, distortion, seed, moves.get(key, 0))
             for key in payload["keys"]
         }
         publish(part, folder, {"spans": spans})
@@ -128,14 +155,14 @@ def prepare_unit(payload: Mapping[str, JSON]) -> JSON:
 
 
 def _prepare_clip(
-    tracks: Path, key: str, part: Path, distortion: Distortion, seed: int
+    tracks: Path, key: str, part: Path, distortion: Distortion, seed: int, early: int
 ) -> list[int]:
     """Write one clip; return the frames [start, stop) of the video between which it lies."""
     info = json.loads((tracks / f"{key}.json").read_text("utf-8"))
     frames = int(info["stop"]) - int(info["start"])
     before, after = int(info["context"]["before"]), int(info["context"]["after"])
     rng = rng_for(seed, key, "distortion", distortion.kind)
-    cut = cut_clip(frames, before, after, distortion, rng)
+    cut = cut_corrected(frames, before, after, distortion, rng, early)
     sound = media.read_sound(tracks / f"{key}.flac")
     piece = take_sound(sound, cut.sound_start, len(cut.shown), stored_context(sound, frames))
     write_atomic(part / f"{key}.flac", media.encode_sound(piece))
@@ -193,6 +220,8 @@ class Packed:
     """Who speaks, where a table says so."""
     date: str = ""
     """When it was recorded, where the division asked for it or a table says so."""
+    corpus: Mapping[str, JSON] = field(default_factory=dict)
+    """What the corpus that it comes from says of it."""
 
 
 def prepared_folder(work: Path, video_id: str, *parts: JSON) -> Path:
@@ -204,7 +233,7 @@ def clear(out: Path, dataset: str) -> None:
     """Remove what an earlier build of the same set left, the manifest first."""
     if (out / MANIFEST).exists():
         (out / "README.md").unlink(missing_ok=True)
-    for name in (MANIFEST, "SHA256SUMS", DUPLICATES):
+    for name in (MANIFEST, "SHA256SUMS", DUPLICATES, SYNC):
         (out / name).unlink(missing_ok=True)
     own = re.compile(rf"{dataset}-({'|'.join(SPLITS)})-\d{{6}}\.(tar|parquet|json)(\.part)?")
     for path in out.iterdir():
@@ -219,8 +248,15 @@ def write_shards(
     *,
     max_count: int,
     max_bytes: int,
+    pair_every: int = 0,
+    seed: int = 0,
 ) -> list[ShardInfo]:
-    """Write the clips of every split in key order and return the shards."""
+    """Write the clips of every split in key order and return the shards.
+
+    Where ``pair_every`` is not 0, each clip gets the pairs of `pipelines.pairs`, and
+    ``pairs.parquet`` lists them all.
+    """
+    told: list[tuple[str, str, JSON]] = []
     by_split: dict[str, list[Packed]] = {}
     for clip in clips:
         by_split.setdefault(clip.split, []).append(clip)
@@ -230,11 +266,17 @@ def write_shards(
             ordered = sorted(by_split[split], key=lambda clip: clip.key)
             for clip in progress.track(ordered, f"pack {split}", len(ordered), "clip"):
                 sample, row = load(clip, dataset)
+                if pair_every:
+                    drawn = pairs.describe(clip.key, sample.alignment, pair_every, seed)
+                    sample = replace(sample, info={**sample.info, "pairs": drawn})
+                    told.append((split, clip.key, drawn))
                 writer.add(sample, **row)
         shards.extend(writer.shards)
     if shards:
         sums = "".join(f"{info.sha256}  {info.name}\n" for info in shards)
         write_atomic(out / "SHA256SUMS", sums.encode())
+    if told:
+        pairs.write(out, told)
     return shards
 
 
@@ -242,6 +284,7 @@ def load(clip: Packed, dataset: str) -> tuple[Sample, dict[str, JSON]]:
     """Read one prepared clip as the sample to store and its row of the index."""
     track = json.loads((clip.facetracks / f"{clip.key}.json").read_text("utf-8"))
     truth = json.loads((clip.prepared / f"{clip.key}.truth.json").read_text("utf-8"))
+    speaker = clip.speaker or track.get("speaker", "")
     picture = clip.prepared / f"{clip.key}.mp4"
     if not picture.exists():
         picture = clip.facetracks / f"{clip.key}.mp4"
@@ -254,11 +297,12 @@ def load(clip: Packed, dataset: str) -> tuple[Sample, dict[str, JSON]]:
         "fps": FPS,
         "sample_rate": SAMPLE_RATE,
         **truth,
-        **({"speaker": clip.speaker} if clip.speaker else {}),
+        **({"speaker": speaker} if speaker else {}),
         **({"date": clip.date} if clip.date else {}),
         "sync": dict(clip.sync),
         "source": dict(clip.source),
         "facetrack": clean(track),
+        **({"corpus": dict(clip.corpus)} if clip.corpus else {}),
     }
     sample = Sample(
         key=clip.key,
@@ -271,7 +315,7 @@ def load(clip: Packed, dataset: str) -> tuple[Sample, dict[str, JSON]]:
         "video_id": track["video_id"],
         "source": clip.source["source"],
         "path": clip.source["path"],
-        **({"speaker": clip.speaker} if clip.speaker else {}),
+        **({"speaker": speaker} if speaker else {}),
         **({"date": clip.date} if clip.date else {}),
         "shot": track["shot"],
         "track": track["track"],
@@ -283,6 +327,9 @@ def load(clip: Packed, dataset: str) -> tuple[Sample, dict[str, JSON]]:
         "sync_offset": _number(clip.sync.get("offset")),
         "sync_confidence": _number(clip.sync.get("confidence")),
         "sync_min_distance": _number(clip.sync.get("min_distance")),
+        "sync_p_value": _number(clip.sync.get("p_value")),
+        "sync_at_edge": bool(clip.sync.get("at_edge", False)),
+        "sync_correction": int(clip.sync.get("correction", 0)),
         "sync_note": clip.sync.get("note", ""),
     }
     return sample, row

@@ -57,6 +57,23 @@ def _settings(
     type=click.Path(path_type=Path),
     help="A CSV about the files: the column file and, where known, date and speaker.",
 )
+@click.option(
+    "--layout",
+    default="",
+    metavar="NAME",
+    help="The source is the root of a corpus that is laid out like this: lrs2, lrs3, lrw, grid, "
+    "tcd-timit, voxceleb2, ouluvs2, columbia, syncnet-python (its --data_dir) or speakers (a "
+    "folder for each). Splits, speakers and texts are then the corpus' own; --split says how to "
+    "draw what it leaves open.",
+)
+@click.option(
+    "--crops",
+    type=click.Choice(["auto", "own", "pipeline"]),
+    default="auto",
+    show_default=True,
+    help="With --layout: take the corpus' own face crops, or look for faces anew; auto takes its "
+    "own where it has them.",
+)
 @click.option("--seed", default=0, show_default=True, help="For the split and the faults.")
 @click.option("--limit", type=int, help="Use the first so many videos only.")
 @click.option(
@@ -103,17 +120,30 @@ def _settings(
     "drawn faces; on photographed ones it is less sure: pass a --checkpoint trained on such.",
 )
 @click.option(
-    "--min-confidence",
-    default=0.12,
+    "--false-keep",
+    default=0.01,
     show_default=True,
-    help="With --sync filter: least confidence. Sound that belongs to another clip reaches the "
-    "default in 1 of 20 drawn clips of 3 s, and less often in longer ones.",
+    help="With --sync filter: share of the clips with sound that does not belong that may be kept. "
+    "The threshold is calibrated on the set itself: its pictures with sound shifted out of reach "
+    "and with the sound of others.",
+)
+@click.option(
+    "--min-confidence",
+    type=float,
+    default=None,
+    help="With --sync filter: a fixed least confidence instead of a calibrated one; what it means "
+    "depends on the checkpoint and the length of clips.",
 )
 @click.option(
     "--max-sync-offset",
     default=3,
     show_default=True,
     help="With --sync filter: largest measured offset, in frames of 40 ms.",
+)
+@click.option(
+    "--correct-offset",
+    is_flag=True,
+    help="Move the sound of clips whose offset is sure to where it belongs, and measure again.",
 )
 @click.option(
     "--checkpoint",
@@ -140,6 +170,27 @@ def _settings(
     show_default=True,
     help="Law of drops and duplicates: without drift on average, or that of the 2020 paper's code.",
 )
+@click.option(
+    "--pairs",
+    default=0,
+    show_default=True,
+    metavar="EVERY",
+    help="Draw training pairs as the 2016 paper does: every so many frames, five frames with their "
+    "own sound, and the same five with sound of the clip from up to 2 s away. Indices only, in each "
+    "clip's JSON and in OUT/pairs.parquet; 0 for none.",
+)
+@click.option(
+    "--find-duplicates/--no-find-duplicates",
+    default=True,
+    show_default=True,
+    help="Look for clips of different splits with the same sound or moving picture, though encoded "
+    "anew, cropped or cut elsewhere; OUT/duplicates.parquet and 'avbench stats' list them.",
+)
+@click.option(
+    "--drop-duplicates",
+    is_flag=True,
+    help="Leave one clip of each such pair out: test keeps its own, then val.",
+)
 @click.option("--shard-clips", default=1000, show_default=True, help="Most clips in a shard.")
 @click.option("--shard-mb", default=256, show_default=True, help="Most MiB in a shard.")
 @click.option(
@@ -152,10 +203,13 @@ def _settings(
 )
 @click.option("--workers", type=int, help="Videos at a time; one less than CPUs if not given.")
 @click.option(
+    "--address",
     "--ray-address",
+    "ray_address",
     default="local",
     show_default=True,
-    help="Join a running cluster that sees the same paths.",
+    help="Ray: local starts one for this run; auto or HOST:PORT joins a running cluster, whose "
+    "machines must see the same paths.",
 )
 @click.option(
     "--time-limit",
@@ -170,18 +224,6 @@ def _settings(
     "--keep-work/--no-keep-work",
     default=True,
     show_default=True,
-@click.option(
-    "--find-duplicates/--no-find-duplicates",
-    default=True,
-    show_default=True,
-    help="Look for clips of different splits with the same sound or moving picture, though encoded "
-    "anew, cropped or cut elsewhere; OUT/duplicates.parquet and 'avbench stats' list them.",
-)
-@click.option(
-    "--drop-duplicates",
-    is_flag=True,
-    help="Leave one clip of each such pair out: test keeps its own, then val.",
-)
     help="Keep OUT/work, which makes other settings on the same videos cheap.",
 )
 @click.option("--plan", is_flag=True, help="Say what would run, and stop.")
@@ -211,14 +253,18 @@ def command(
     Examples:
       avbench build-shards videos/ --out shards --workers 8
       avbench build-shards a.mp4 b.mov --out shards --split test --engine local
-      avbench build-shards videos/ --out shards --sync filter --min-confidence 0.2
+      avbench build-shards videos/ --out shards --sync filter --false-keep 0.02
+      avbench build-shards videos/ --out shards --sync filter --correct-offset
       avbench build-shards videos/ --out faulty --distort global --max-offset 20
+      avbench build-shards news/ --out shards --split-dates bbc2016 --pairs 25 --drop-duplicates
       avbench build-shards videos/ --out shards --set min_face=64 --plan
       avbench build-shards corpus/ --out shards --split speakers.csv
       avbench build-shards news/ --out shards --split-dates bbc2016
       avbench build-shards corpus/ --out shards --split-by speaker --about who.csv
       avbench build-shards videos/ --out shards --detector yunet --detector-weights yunet.onnx
       avbench build-shards videos/ --out shards --shots adaptive --shot-scores
+      avbench build-shards lrs3/ --layout lrs3 --out shards --dataset lrs3
+      avbench build-shards work/ --layout syncnet-python --out shards --sync off
 
     \b
     Read the result:

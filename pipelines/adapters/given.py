@@ -1,0 +1,239 @@
+"""Facetracks that others have found: whole pictures that are crops, or boxes of faces by frame.
+
+The result is that of `pipelines.facetracks.process_video`, one picture, one sound and one record
+for each track, and every frame is accounted for; no face is looked for.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from avbench import media
+from avbench.data import JSON, FloatArray, Shot
+from avbench.errors import DataError
+from avbench.timing import SAMPLE_RATE, SAMPLES_PER_FRAME
+from pipelines.crops import CropJob, CropSettings, Sound, crop_squares, write_crops
+from pipelines.facetracks import (
+    KEPT,
+    NamedTrack,
+    Survey,
+    UnitReport,
+    account,
+    clip_facts,
+    source_facts,
+    write_rest,
+)
+from pipelines.settings import FacetrackSettings
+from pipelines.shots import Boundaries
+from pipelines.tracking import LinkedFaces, split
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A facetrack that is known beforehand."""
+
+    start: int
+    """First frame in the 25 fps video."""
+    boxes: Sequence[Sequence[float]]
+    """x0, y0, x1, y1 of the face as shares of the picture's width; one row per frame."""
+    facts: Mapping[str, JSON] = field(default_factory=dict)
+    """What goes into its record."""
+    by_frame: Mapping[str, Sequence[JSON]] = field(default_factory=dict)
+    """The same, one value per frame."""
+
+    def as_json(self) -> dict[str, JSON]:
+        """Return all of it as a JSON object."""
+        return {
+            "start": self.start,
+            "boxes": [list(map(float, box)) for box in self.boxes],
+            "facts": dict(self.facts),
+            "by_frame": {name: list(values) for name, values in self.by_frame.items()},
+        }
+
+
+@contextmanager
+def mended(path: Path, sound: Path | None, offset: int) -> Iterator[Path]:
+    """Give a video whose sound lies beside it, or is off by a known offset, as one in sync.
+
+    Parameters
+    ----------
+    path
+        The video; where nothing is to mend, it is what comes back.
+    sound
+        A file with its sound, whose first sample belongs to the first picture; the video's own
+        sound where None.
+    offset
+        Offset of the sound in frames (positive: it is early); it is delayed by as much.
+
+    Notes
+    -----
+    The picture is copied as it is coded, into a file that goes when the context ends.
+    """
+    if sound is None and offset == 0:
+        yield path
+        return
+    info = media.probe(path)
+    audio = media.read_track(sound) if sound else media.read_audio(path)
+    audio = moved(audio, offset)
+    # A picture that starts late keeps its time in the new file, and so must its sound.
+    lead = np.zeros(round(max(info.video_start_s, 0.0) * SAMPLE_RATE), np.float32)
+    whole = media.join(path.read_bytes(), media.encode_sound(np.concatenate([lead, audio])))
+    with tempfile.TemporaryDirectory(prefix="avbench-") as folder:
+        copy = Path(folder) / path.name
+        copy.write_bytes(whole)
+        yield copy
+
+
+def moved(audio: FloatArray, offset: int) -> FloatArray:
+    """Delay sound by so many frames: zeros come first; negative: its beginning goes.
+
+    >>> moved(np.ones(1280, np.float32), 1)[[0, 639, 640, -1]].tolist()
+    [0.0, 0.0, 1.0, 1.0]
+    >>> len(moved(np.ones(1280, np.float32), -1))
+    640
+    """
+    if offset < 0:
+        return audio[-offset * SAMPLES_PER_FRAME :]
+    return np.concatenate([np.zeros(offset * SAMPLES_PER_FRAME, np.float32), audio])
+
+
+def process_given(
+    path: Path,
+    video_id: str,
+    out: Path,
+    settings: FacetrackSettings,
+    given: Sequence[Given] | None = None,
+    offset: int = 0,
+) -> UnitReport:
+    """Write the facetracks of one video that are known beforehand.
+
+    Parameters
+    ----------
+    path, video_id, out, settings
+        As for `pipelines.facetracks.process_video`; of the settings, lengths, crops and the
+        context of the sound count.
+    given
+        The facetracks; where None the whole picture is one, and is scaled, not cut.
+    offset
+        Frames by which the sound was delayed already: that many at the start hold none.
+
+    Raises
+    ------
+    DataError
+        If the file is not a video that can be read, or has no sound.
+    """
+    info = media.probe(path)
+    if info.audio_codec is None:
+        raise DataError(f"{path.name}: has no sound; put the file that holds it in its place.")
+    survey = _look(path)
+    sound = Sound.read(path, info, survey.num_frames)
+    first = min(max(sound.heard[0], offset), sound.heard[1])
+    sound = Sound(sound.audio, (first, sound.heard[1]), sound.warnings)
+    shot = Shot(video_id, 0, 0, survey.num_frames)
+    tracks = list(given) if given is not None else [_whole(survey.num_frames, info)]
+    named: list[NamedTrack] = []
+    extra: dict[str, dict[str, JSON]] = {}
+    rejected: list[tuple[Shot, LinkedFaces, str]] = []
+    for track in tracks:
+        faces = _faces(track, info.width, survey.num_frames)
+        for part, reason in _judge(faces, sound.heard, settings):
+            if reason != KEPT:
+                rejected.append((shot, part, reason))
+                continue
+            number = len(named)
+            squares = (
+                _square(len(part), info)
+                if given is None
+                else crop_squares(part.boxes, settings.crops)
+            )
+            key = f"{video_id}-0000-{number:02d}"
+            named.append(NamedTrack(key, shot, number, part, squares))
+            extra[key] = _facts_of(track, part.start, part.stop)
+    _write_pictures(path, out, named, settings.crops)
+    source = source_facts(info)
+    facts = {clip.key: clip_facts(clip, named, survey) | extra[clip.key] for clip in named}
+    for clip in named:
+        write_rest(out, clip, facts[clip.key], sound, survey, source, settings)
+    return UnitReport(
+        video_id=video_id,
+        source=source,
+        num_frames=survey.num_frames,
+        shots=[[0, survey.num_frames]],
+        transitions=[],
+        tracks=list(facts.values()),
+        rejected=[
+            {"shot": 0, **faces.facts(survey.faces), "reason": why} for _, faces, why in rejected
+        ],
+        frames=account(survey, [shot], named, rejected, True, settings),
+        warnings=survey.warnings + sound.warnings,
+    )
+
+
+def _look(path: Path) -> Survey:
+    """Read the times of all pictures."""
+    with media.open_frames(path) as frames:
+        pts = [frame.pts_s for frame in frames]
+        return Survey(np.array(pts), Boundaries(len(pts), (), ()), {}, list(frames.warnings), {})
+
+
+def _whole(num_frames: int, info: media.MediaInfo) -> Given:
+    """Return the track that fills the picture."""
+    return Given(0, [(0.0, 0.0, 1.0, info.height / info.width)] * num_frames, {"crop": "whole"})
+
+
+def _square(num_frames: int, info: media.MediaInfo) -> FloatArray:
+    """Return the square around the whole picture, for every frame."""
+    side = max(info.width, info.height)
+    corner = (info.width - side) / 2, (info.height - side) / 2
+    return np.tile([*corner, float(side)], (num_frames, 1))
+
+
+def _faces(track: Given, width: int, num_frames: int) -> LinkedFaces:
+    """Return a given track in pixels, without what lies past the end of the video."""
+    last = max(min(len(track.boxes), num_frames - track.start), 0)
+    boxes = np.array(track.boxes[:last], np.float64).reshape(-1, 4) * width
+    return LinkedFaces(track.start, boxes, np.full(last, np.nan), np.full((last, 2), np.nan))
+
+
+def _judge(
+    faces: LinkedFaces, heard: tuple[int, int], settings: FacetrackSettings
+) -> Iterator[tuple[LinkedFaces, str]]:
+    """Yield the parts of a track, each with "kept" or the reason why it is not."""
+    if len(faces) < settings.min_track:
+        if len(faces):
+            yield faces, "track-too-short"
+        return
+    start = min(max(faces.start, heard[0]), faces.stop)
+    stop = max(min(faces.stop, heard[1]), start)
+    if stop - start < settings.min_track:
+        yield faces, "no-sound"
+        return
+    for edge in ((faces.start, start), (stop, faces.stop)):
+        if edge[0] < edge[1]:
+            yield faces.part(*edge), "no-sound"
+    for part in split(faces.part(start, stop), settings.max_track):
+        yield part, KEPT
+
+
+def _facts_of(track: Given, start: int, stop: int) -> dict[str, JSON]:
+    """Return the facts of frames ``[start, stop)`` of a track."""
+    rows = slice(start - track.start, stop - track.start)
+    return {**track.facts, **{name: list(v[rows]) for name, v in track.by_frame.items()}}
+
+
+def _write_pictures(
+    path: Path, out: Path, named: Sequence[NamedTrack], settings: CropSettings
+) -> None:
+    """Write the crops in a second pass over the video."""
+    if not named:
+        return
+    jobs = [CropJob(out / f"{t.key}.mp4", t.faces.start, t.squares) for t in named]
+    first, last = min(job.start for job in jobs), max(job.stop for job in jobs)
+    with media.open_frames(path, start=first, stop=last) as frames:
+        write_crops(frames, jobs, settings)
