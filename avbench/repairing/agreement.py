@@ -1,0 +1,119 @@
+"""How well sound and picture agree, and whether that could be an accident.
+
+Everything is judged by how alike rows are (cosines less the means of their row and column), against
+the same face with its sound reversed and shifted, which cannot belong to it. An aligner finds some
+agreement in any sound, so that a repair is judged by what the same aligner finds in such sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+from scipy.ndimage import uniform_filter1d
+
+from avbench.data import Embeddings, FloatArray, IntArray
+from avbench.similarity import normalise
+
+CHANCES = 8
+"""Ways in which sound is joined wrongly."""
+SPAN = 25
+"""Rows that the agreement at one instant is the mean of: one second."""
+MOST_ROWS = 2500
+"""Rows in the middle of a long clip that the surety of a repair is read from: 100 s."""
+GOOD, FAIR = 0.01, 0.05
+"""Largest p-values that are called good and fair."""
+
+Align = Callable[[Embeddings, IntArray], IntArray]
+"""Rows and the expected row of picture per row of sound, to the row of picture of each."""
+
+
+@dataclass(frozen=True)
+class Surety:
+    """How sure a repair is."""
+
+    confidence: float
+    """Agreement after alignment above that of wrongly joined sound, in the spread of the latter."""
+    p_value: float
+    """How often sound that does not belong comes so high, about."""
+
+    @property
+    def grade(self) -> str:
+        """``good``, ``fair`` or ``low``."""
+        if not self.p_value < FAIR:
+            return "low"
+        return "good" if self.p_value < GOOD else "fair"
+
+
+def centred(rows: Embeddings) -> Embeddings:
+    """Prepare rows so that their products are cosines less the means of row and column.
+
+    The mean direction of each stream is taken away, which does that for all pairs at once.
+    """
+    video, audio = (normalise(np.nan_to_num(np.asarray(r, np.float64))) for r in rows)
+    return Embeddings(video - video.mean(0), audio - audio.mean(0))
+
+
+def along(rows: Embeddings, path: IntArray) -> FloatArray:
+    """Return how alike each row of sound and its row of picture are; rows as from `centred`."""
+    return np.asarray((rows.audio * rows.video[path]).sum(axis=1))
+
+
+def wrong_sounds(audio: FloatArray) -> list[FloatArray]:
+    """Return the rows of sound in reverse, shifted around by eighths of their number."""
+    return [np.roll(audio[::-1], k * len(audio) // CHANCES, axis=0) for k in range(CHANCES)]
+
+
+def over_time(rows: Embeddings, path: IntArray) -> FloatArray:
+    """Return how well sound and picture agree in the second around each row of sound.
+
+    Returns
+    -------
+    FloatArray
+        In units of the spread of wrongly joined sound, above its mean; shape (A,).
+    """
+    ready = centred(rows)
+    wrong = np.concatenate(
+        [_smooth(along(Embeddings(ready.video, s), path)) for s in wrong_sounds(ready.audio)]
+    )
+    spread = float(wrong.std())
+    found = _smooth(along(ready, path)) - wrong.mean()
+    return np.asarray(found / spread if spread > 0 else np.zeros(len(found)))
+
+
+def _smooth(values: FloatArray) -> FloatArray:
+    return np.asarray(uniform_filter1d(values, min(SPAN, len(values)), mode="nearest"))
+
+
+def surety(rows: Embeddings, expected: IntArray, path: IntArray, align: Align) -> Surety:
+    """Judge an alignment by those that its aligner finds for sound that does not belong.
+
+    Parameters
+    ----------
+    rows
+        Embeddings of the clip.
+    expected
+        Row of picture that is shown with each row of sound; shape (A,).
+    path
+        Row of picture that each row of sound was given; shape (A,).
+    align
+        What found it.
+    """
+    skip = max(len(path) - MOST_ROWS, 0) // 2
+    part = slice(skip, skip + MOST_ROWS)
+    low = int(expected[part].min())
+    ready = centred(rows)
+    heard = ready.audio[part]
+    found = float(along(Embeddings(ready.video, heard), path[part]).mean())
+    video, audio = rows.video[low:], rows.audio[part]
+    wrong = []
+    for sound, ready_sound in zip(wrong_sounds(audio), wrong_sounds(heard), strict=True):
+        other = align(Embeddings(video, sound), expected[part] - low) + low
+        wrong.append(float(along(Embeddings(ready.video, ready_sound), other).mean()))
+    spread = float(np.std(wrong, ddof=1))
+    if not spread > 0:
+        return Surety(0.0, 1.0)
+    confidence = (found - float(np.mean(wrong))) / spread
+    return Surety(confidence, float(stats.t.sf(confidence, CHANCES - 1)))
