@@ -171,6 +171,12 @@ def finish(
 
 def unfit(method: Method, task: OffsetTask) -> str:
     """Say why a method cannot be asked under a task's protocol; empty where it can."""
+    if task.rules.sound == "window" and not getattr(method, "local", True):
+        return (
+            f"{method.name} cannot be asked under {task.protocol}, where a window hears nothing "
+            "outside itself, because the rows of its checkpoint see beyond their five frames; "
+            "import the weights without --as-released"
+        )
     if isinstance(method, Aligner) and not isinstance(method, EmbeddingMethod):
         least = 2 * task.search + ROW_FRAMES
         if min(task.lengths) < least or task.rules.sound == "outside":

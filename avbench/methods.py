@@ -56,6 +56,9 @@ class Embedder(Method, Protocol):
 class EmbeddingMethod(Embedder, Protocol):
     """A method that compares embeddings and says which constant offset fits best.
 
+    One whose rows see more than their own five frames says so with ``local = False``, and is
+    refused where a window must see nothing outside itself.
+
     A class with ``hears_outside = True`` also compares windows whose sound is longer than their
     picture by ``lead`` rows on either side; only such can be asked under protocols like
     ``pm-window-15``. One with ``sees_outside = True`` compares windows whose picture is the

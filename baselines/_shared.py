@@ -61,6 +61,7 @@ class OffsetMethod:
     def _use(self, extractor: Extractor) -> None:
         self._extractor = extractor
         self.extractor = extractor.id
+        self.local = extractor.local
 
     def embed(self, clip: Clip) -> Embeddings:
         """Compute the embeddings of every five-frame window, not normalised; (T - 4, D) each."""

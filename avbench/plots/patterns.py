@@ -171,6 +171,8 @@ def _grid(
 
     As many go into a line as have room for titles of ``least`` inches.
     """
+    from matplotlib.ticker import MaxNLocator
+
     lines, columns = style.shape(len(twins), max(1, int((width - 0.9) / least)))
     side = min(1.5, (width - 1.4) / columns)
     with style.styled():
@@ -185,15 +187,20 @@ def _grid(
                 pictures[half] = axes.imshow(matrix, origin="upper", rasterized=True, **looks[half])
                 mark_diagonal(axes, len(matrix), twin.offset, color="white" if not half else frame)
                 axes.set_title(titles[half][place])
+                if column == 0:
+                    axes.set_ylabel(labels[half])
                 _plain(axes, last=half == 1)
         for axes in grid.reshape(lines, 2, columns)[
             -1, :, len(twins) - (lines - 1) * columns :
         ].flat:
             axes.remove()
-        for half, label in enumerate(labels):
-            shown = [axes for axes in grid[half::2].flat if axes.figure is not None]
-            bar = figure.colorbar(pictures[half], ax=shown, shrink=0.75, aspect=22)
-            bar.set_label(label)
+        for number, row in enumerate(grid):
+            shown = [axes for axes in row if axes.figure is not None]
+            low, high = pictures[number % 2].get_clim()
+            ticks = MaxNLocator(4 if width >= style.WIDE else 2).tick_values(low, high)
+            inside = [float(tick) for tick in ticks if low <= tick <= high]
+            bar = figure.colorbar(pictures[number % 2], ax=shown, aspect=16, ticks=inside)
+            bar.ax.tick_params(labelsize=7, length=2)
             bar.outline.set_linewidth(0.0)
         figure.supxlabel("Video row (frames)")
         figure.supylabel("Audio row (frames)")

@@ -11,9 +11,11 @@ import torch
 from click.testing import CliRunner
 
 from avbench import methods
+from avbench.benchmark import unfit
 from avbench.cli import main
 from avbench.data import Alignment, Clip
 from avbench.models import checkpoint as checkpoints
+from avbench.tasks import OffsetTask
 
 CONVOLUTIONS = {
     "netcnnaud": {
@@ -147,6 +149,26 @@ def test_windows_as_released_are_a_choice_that_the_file_keeps(weights, checkpoin
     assert local.id != released.id
     sound = (0.1 * np.random.default_rng(0).standard_normal(6400)).astype(np.float32)
     assert np.abs(local.embed_sound(sound) - released.embed_sound(sound)).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "strict"),
+    [
+        ("kim-strict", {}, True),
+        ("tae-single", {"lengths": (75,), "search": 25}, True),
+        ("pm-window", {"lengths": (15,), "search": 15}, False),
+    ],
+)
+def test_windows_as_released_are_refused_where_nothing_outside_counts(
+    weights, checkpoint, tmp_path, family, options, strict
+):
+    out = tmp_path / "lse.safetensors"
+    assert run(weights, "--as-released", "--out", out).exit_code == 0
+    task = OffsetTask(family=family, **options)
+    for name in ("syncnet", "diag-avg"):
+        local, released = (methods.load(name, path) for path in (checkpoint, out))
+        assert unfit(local, task) == ""
+        assert ("without --as-released" in unfit(released, task)) == strict
 
 
 def test_an_old_file_without_counters_will_do(tmp_path):

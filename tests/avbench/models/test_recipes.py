@@ -199,3 +199,21 @@ def test_without_tensorboard_a_sentence_says_how_to_get_it(tmp_path, monkeypatch
         tensorboard(tmp_path),
     ):
         pass
+
+
+def test_event_files_of_the_real_writer_read_back(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with tensorboard(tmp_path / "logs") as log:
+        for step in range(5):
+            log("loss/train", 0.5 / (step + 1), step)
+        log("loss/validation", 0.25, 4)
+    (path,) = (tmp_path / "logs").iterdir()
+    assert path.name.startswith("events.out.tfevents.")
+    found = EventAccumulator(str(tmp_path / "logs"))
+    found.Reload()
+    assert sorted(found.Tags()["scalars"]) == ["loss/train", "loss/validation"]
+    train = [(event.step, event.value) for event in found.Scalars("loss/train")]
+    assert [step for step, _ in train] == list(range(5))
+    assert [value for _, value in train] == pytest.approx([0.5 / (s + 1) for s in range(5)])
