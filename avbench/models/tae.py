@@ -26,7 +26,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from avbench.models.corrupt import PAPER_COLUMNS, PAPER_ROWS
-from avbench.models.losses import distance_matrix
+from avbench.models.losses import cosine_matrix, distance_matrix
 
 NEVER = -1e4
 """Score of an answer that is not allowed: its probability is zero, its gradient no NaN."""
@@ -66,7 +66,7 @@ class TaeConfig:
 
 
 SMALL = TaeConfig(
-    hidden=256,
+    hidden=128,
     layers=1,
     embedding=64,
     attention=128,
@@ -163,7 +163,8 @@ class Tae(Decoder):
     def distances(self, audio: torch.Tensor, video: torch.Tensor) -> torch.Tensor:
         """Return rho: the distance of every row of sound from every row of picture (Eq. 2)."""
         if self.config.distance == "unit":
-            audio, video = F.normalize(audio, dim=-1), F.normalize(video, dim=-1)
+            # The same as the distance of unit vectors, without one vector per pair.
+            return (2 - 2 * cosine_matrix(audio, video)).clamp_min(1e-12).sqrt()
         return distance_matrix(audio, video)
 
     def forward(

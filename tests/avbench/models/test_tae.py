@@ -123,6 +123,17 @@ def test_only_distances_count(decoder):
         )
 
 
+@pytest.mark.parametrize("name", ["tae", "no-attention", "layers"])
+def test_the_decoder_is_handed_hidden_states_and_no_cell(name):
+    decoder, seen = make(CONFIGS[name]), []
+    decoder.encoder.register_forward_hook(lambda _, __, out: seen.append(out[1][0]))
+    decoder.decoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
+    with torch.inference_mode():
+        decoder(rows(2, 6), rows(2, 10))
+    assert torch.equal(seen[1][0], seen[0])
+    assert not seen[1][1].any()
+
+
 def test_unit_distances_know_no_length_and_raw_ones_do():
     audio, video = rows(1, 6), rows(1, 10)
     with torch.inference_mode():
