@@ -14,7 +14,7 @@ import json
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,8 @@ from avbench.timing import FPS
 if TYPE_CHECKING:
     import pandas as pd
 
+PAIRS, DUPLICATES = "pairs.parquet", "duplicates.parquet"
+"""Tables that a builder may leave beside the shards."""
 WINDOW = 5
 """Frames of a pair (0.2 s)."""
 SHIFT = 2 * FPS
@@ -60,6 +62,8 @@ class SplitCount:
     """Five-frame windows at every frame."""
     false: int
     """Pairs of such a window with the sound of another within two seconds, in the same clip."""
+    drawn: tuple[int, int] | None = None
+    """Genuine and false pairs that were drawn and stored; None where the set has none."""
 
     @property
     def hours(self) -> float:
@@ -90,6 +94,8 @@ class Census:
     synthetic: bool | None
     splits: Sequence[SplitCount]
     spreads: Sequence[Spread]
+    duplicates: Sequence[Mapping[str, JSON]] | None = None
+    """Near-duplicates across splits, a row per pair; None where they were not looked for."""
 
 
 def count_pairs(lengths: IntArray) -> tuple[int, int, int]:
@@ -139,7 +145,10 @@ def take(found: ShardSet) -> Census:
         _count(found.name, str(split), part, speakers, dates)
         for split, part in index.groupby("split")
     ]
-    return Census(found.name, found.sha256, found.synthetic, splits, _spreads(index, drifts))
+    drawn = _drawn(found)
+    splits = [replace(count, drawn=drawn.get(count.split)) for count in splits]
+    spreads = _spreads(index, drifts)
+    return Census(found.name, found.sha256, found.synthetic, splits, spreads, _duplicates(found))
 
 
 def total(counts: Sequence[SplitCount], name: str = "all") -> SplitCount:
@@ -159,8 +168,41 @@ def total(counts: Sequence[SplitCount], name: str = "all") -> SplitCount:
         first=min(firsts, default=None),
         last=max(lasts, default=None),
         speakers=None,
+        drawn=_added([count.drawn for count in counts]),
         **sums,
     )
+
+
+def _added(drawn: Sequence[tuple[int, int] | None]) -> tuple[int, int] | None:
+    known = [pair for pair in drawn if pair is not None]
+    return (sum(g for g, _ in known), sum(f for _, f in known)) if known else None
+
+
+def _drawn(found: ShardSet) -> dict[str, tuple[int, int]]:
+    """Return how many genuine and false pairs each split stores, where it stores any."""
+    import pandas as pd
+
+    path = found.directory / PAIRS
+    if not path.is_file():
+        return {}
+    genuine = pd.read_parquet(path, columns=["split", "genuine"]).groupby("split")["genuine"]
+    counts = genuine.agg(["sum", "size"])
+    return {
+        str(split): (int(row["sum"]), int(row["size"] - row["sum"]))
+        for split, row in counts.iterrows()
+    }
+
+
+def _duplicates(found: ShardSet) -> list[Mapping[str, JSON]] | None:
+    """Return the pairs of clips of different splits that show or play the same."""
+    import pandas as pd
+
+    path = found.directory / DUPLICATES
+    if not path.is_file():
+        return None
+    table = pd.read_parquet(path)
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
 
 
 def _count(

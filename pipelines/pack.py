@@ -233,7 +233,7 @@ def clear(out: Path, dataset: str) -> None:
     """Remove what an earlier build of the same set left, the manifest first."""
     if (out / MANIFEST).exists():
         (out / "README.md").unlink(missing_ok=True)
-    for name in (MANIFEST, "SHA256SUMS", DUPLICATES, SYNC):
+    for name in (MANIFEST, "SHA256SUMS", DUPLICATES, pairs.TABLE, SYNC):
         (out / name).unlink(missing_ok=True)
     own = re.compile(rf"{dataset}-({'|'.join(SPLITS)})-\d{{6}}\.(tar|parquet|json)(\.part)?")
     for path in out.iterdir():

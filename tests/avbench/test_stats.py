@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
@@ -123,3 +124,30 @@ def test_a_shard_that_is_gone_or_damaged_is_named(shards: Path, tmp_path: Path) 
     done = stats(tmp_path)
     assert done.exit_code == 3
     assert "missing; build it again" in done.output
+
+
+def test_a_paper_gets_the_table_of_the_paper(shards: Path) -> None:
+    lines = stats(shards, "--format", "latex").output.splitlines()
+    assert lines[3] == r"Set & Dates & Clips & Pairs & Hours \\"
+    train = take(open_set(shards)).splits[1]
+    pairs = f"{train.genuine + train.false:,}"
+    assert rf"train & 2013-07-01--2015-08-31 & 3 & {pairs} & 0.001 \\" in lines
+    assert lines[-1] == r"\end{tabular}"
+
+
+def test_near_duplicates_are_listed_where_they_were_looked_for(
+    shards: Path, tmp_path: Path
+) -> None:
+    assert "near-duplicates" not in stats(shards).output
+    for path in shards.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    pair = {"key": "a-0", "split": "train", "other": "c-0", "other_split": "test"}
+    pair |= {"kind": "both", "later_s": 0.1, "shared_s": 1.25, "differing_bits": 0.01}
+    rows = [{**pair, "correlation": float("nan"), "dropped": ""}] * 25
+    pd.DataFrame(rows).to_parquet(tmp_path / "duplicates.parquet")
+    lines = stats(tmp_path).output.splitlines()
+    assert "news: 25 near-duplicates across splits" in lines
+    assert "  a-0 (train) and c-0 (test): same picture and sound for 1.2 s" in lines
+    assert "  and 5 more, in duplicates.parquet" in lines
+    (census,) = json.loads(stats(tmp_path, "--format", "json").output)
+    assert census["duplicates"][0]["correlation"] is None
