@@ -13,6 +13,8 @@ DATASETS = "avbench.datasets"
 """Entry point group: name -> class or function that returns a `avbench.datasets.Dataset`."""
 PIPELINES = "avbench.pipelines"
 """Entry point group: name -> function that builds shards."""
+EXPORTERS = "avbench.exporters"
+"""Entry point group: name -> class of an `avbench.exporting.Exporter`."""
 
 
 def available(group: str) -> list[str]:

@@ -169,9 +169,12 @@ def _prepare_clip(
     if not np.array_equal(cut.shown, np.arange(frames)):
         video = media.reorder_video(tracks / f"{key}.mp4", cut.shown)
         write_atomic(part / f"{key}.mp4", video)
-    offset = cut.alignment.offset
+    alignment = cut.alignment
+    if "alignment" in info:
+        alignment = truth_after(cut, np.array(info["alignment"], np.int64))
+    offset = alignment.offset
     truth: dict[str, JSON] = {
-        "alignment": cut.alignment.video_index.tolist(),
+        "alignment": alignment.video_index.tolist(),
         "distortion": {"kind": distortion.kind, "seed": seed, **cut.detail},
         "offset": offset,
         "offset_ms": None if offset is None else offset_to_ms(offset),
@@ -183,6 +186,29 @@ def _prepare_clip(
     write_json(part / f"{key}.truth.json", truth)
     start = int(info["start"])
     return [start + int(cut.shown[0]), start + int(cut.shown[-1]) + 1]
+
+
+def truth_after(cut: Cut, before: IntArray) -> Alignment:
+    """Return what is true of a clip with its fault, where it was not in sync before.
+
+    Parameters
+    ----------
+    cut
+        The fault.
+    before
+        Frame of the undamaged clip that belongs to each 40 ms of its sound; shape (T,). Beyond its
+        ends the distance of the nearest end holds.
+    """
+    frames = _extended(before, cut.sound_start + np.arange(len(cut.shown)))
+    if np.all(np.diff(cut.shown) == 1):
+        return Alignment(frames - cut.shown[0])
+    return Alignment(_extended(alignment_of(cut.shown, len(before)).video_index, frames))
+
+
+def _extended(values: IntArray, at: IntArray) -> IntArray:
+    inside = at.clip(0, len(values) - 1)
+    extended: IntArray = values[inside] + (at - inside)
+    return extended
 
 
 def stored_context(sound: FloatArray, num_frames: int) -> int:

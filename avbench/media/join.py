@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import ExitStack
 from fractions import Fraction
 
 import av
@@ -13,7 +14,7 @@ from av.stream import Stream
 from avbench.errors import DataError
 
 
-def join(video: bytes, sound: bytes) -> bytes:
+def join(video: bytes, sound: bytes | None) -> bytes:
     """Return an MP4 with the picture of one file and the sound of another, neither coded anew.
 
     Both decode to the same bits as before, and start at the same instant. The same input gives
@@ -24,7 +25,8 @@ def join(video: bytes, sound: bytes) -> bytes:
     video
         A file whose first video stream is taken.
     sound
-        A file whose first audio stream is taken, such as FLAC, which browsers play in MP4.
+        A file whose first audio stream is taken, such as FLAC, which browsers play in MP4; None
+        for the picture alone.
 
     Raises
     ------
@@ -35,8 +37,11 @@ def join(video: bytes, sound: bytes) -> bytes:
     # FLAC in MP4 is a published standard that libavformat still asks to be told twice.
     options = {"fflags": "+bitexact", "strict": "experimental"}
     try:
-        with av.open(io.BytesIO(video), "r") as pictures, av.open(io.BytesIO(sound), "r") as sounds:
-            inputs = ((pictures, "video"), (sounds, "audio"))
+        with ExitStack() as stack:
+            opened = [stack.enter_context(av.open(io.BytesIO(video), "r"))]
+            if sound is not None:
+                opened.append(stack.enter_context(av.open(io.BytesIO(sound), "r")))
+            inputs = tuple(zip(opened, ("video", "audio"), strict=False))
             streams = [(container, _first(container, kind)) for container, kind in inputs]
             with av.open(held, "w", format="mp4", container_options=options) as out:
                 timed: list[tuple[Fraction, int, Packet[Stream]]] = []

@@ -137,6 +137,7 @@ class Corpus:
             "sound": str(sound) if sound else "",
             "sound_sha256": units.hash_file(sound) if sound else "",
             "offset": entry.offset,
+            "alignment": list(entry.alignment),
             "tracks": list(entry.tracks) if self.own_crops else [],
         }
 
@@ -164,10 +165,16 @@ def _process(
 ) -> Any:
     sound = Path(corpus["sound"]) if corpus["sound"] else None
     with mended(path, sound, corpus["offset"]) as video:
+        if not corpus["own_crops"] and corpus["alignment"]:
+            raise DataError(
+                f"{path.name}: its text says that it is not in sync, which is known of its own "
+                "crops alone; leave out --crops pipeline."
+            )
         if not corpus["own_crops"]:
             return process(video, video_id, out, settings)
         given = [Given(**track) for track in corpus["tracks"]] or None
-        return process_given(video, video_id, out, settings, given, max(corpus["offset"], 0))
+        offset, alignment = max(corpus["offset"], 0), corpus["alignment"]
+        return process_given(video, video_id, out, settings, given, offset, alignment)
 
 
 def open_corpus(

@@ -17,7 +17,8 @@ import numpy as np
 from avbench import media
 from avbench.data import JSON, FloatArray, Shot
 from avbench.errors import DataError
-from avbench.timing import SAMPLE_RATE, SAMPLES_PER_FRAME
+from avbench.shards import write_atomic
+from avbench.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from pipelines.crops import CropJob, CropSettings, Sound, crop_squares, write_crops
 from pipelines.facetracks import (
     KEPT,
@@ -46,6 +47,8 @@ class Given:
     """What goes into its record."""
     by_frame: Mapping[str, Sequence[JSON]] = field(default_factory=dict)
     """The same, one value per frame."""
+    alignment: Sequence[int] = ()
+    """Frame of the video that belongs to each 40 ms of its sound, where it is not in sync."""
 
     def as_json(self) -> dict[str, JSON]:
         """Return all of it as a JSON object."""
@@ -54,6 +57,7 @@ class Given:
             "boxes": [list(map(float, box)) for box in self.boxes],
             "facts": dict(self.facts),
             "by_frame": {name: list(values) for name, values in self.by_frame.items()},
+            "alignment": list(self.alignment),
         }
 
 
@@ -110,6 +114,7 @@ def process_given(
     settings: FacetrackSettings,
     given: Sequence[Given] | None = None,
     offset: int = 0,
+    alignment: Sequence[int] = (),
 ) -> UnitReport:
     """Write the facetracks of one video that are known beforehand.
 
@@ -122,6 +127,8 @@ def process_given(
         The facetracks; where None the whole picture is one, and is scaled, not cut.
     offset
         Frames by which the sound was delayed already: that many at the start hold none.
+    alignment
+        As in `Given`, where the whole picture is one facetrack.
 
     Raises
     ------
@@ -136,7 +143,12 @@ def process_given(
     first = min(max(sound.heard[0], offset), sound.heard[1])
     sound = Sound(sound.audio, (first, sound.heard[1]), sound.warnings)
     shot = Shot(video_id, 0, 0, survey.num_frames)
-    tracks = list(given) if given is not None else [_whole(survey.num_frames, info)]
+    if len(alignment) not in (0, survey.num_frames):
+        raise DataError(
+            f"{path.name}: its text gives the alignment of {len(alignment)} frames and it has "
+            f"{survey.num_frames}; mend the text."
+        )
+    tracks = list(given) if given is not None else [_whole(survey.num_frames, info, alignment)]
     named: list[NamedTrack] = []
     extra: dict[str, dict[str, JSON]] = {}
     rejected: list[tuple[Shot, LinkedFaces, str]] = []
@@ -155,7 +167,10 @@ def process_given(
             key = f"{video_id}-0000-{number:02d}"
             named.append(NamedTrack(key, shot, number, part, squares))
             extra[key] = _facts_of(track, part.start, part.stop)
-    _write_pictures(path, out, named, settings.crops)
+    if given is None and len(named) == 1 and _is_stored(info, survey, named[0], settings.crops):
+        write_atomic(out / f"{named[0].key}.mp4", media.join(path.read_bytes(), None))
+    else:
+        _write_pictures(path, out, named, settings.crops)
     source = source_facts(info)
     facts = {clip.key: clip_facts(clip, named, survey) | extra[clip.key] for clip in named}
     for clip in named:
@@ -182,9 +197,24 @@ def _look(path: Path) -> Survey:
         return Survey(np.array(pts), Boundaries(len(pts), (), ()), {}, list(frames.warnings), {})
 
 
-def _whole(num_frames: int, info: media.MediaInfo) -> Given:
+def _whole(num_frames: int, info: media.MediaInfo, alignment: Sequence[int]) -> Given:
     """Return the track that fills the picture."""
-    return Given(0, [(0.0, 0.0, 1.0, info.height / info.width)] * num_frames, {"crop": "whole"})
+    boxes = [(0.0, 0.0, 1.0, info.height / info.width)] * num_frames
+    return Given(0, boxes, {"crop": "whole"}, alignment=alignment)
+
+
+def _is_stored(
+    info: media.MediaInfo, survey: Survey, track: NamedTrack, settings: CropSettings
+) -> bool:
+    """Return whether the whole file is a crop as it is stored: to code it anew would only harm."""
+    times = survey.pts_s - survey.pts_s[0] - np.arange(survey.num_frames) / FPS
+    return (
+        info.video_codec == "h264"
+        and (info.width, info.height, info.rotation) == (settings.size, settings.size, 0)
+        and len(track.faces) == survey.num_frames
+        and bool(np.abs(times).max() < 1e-3)
+        and not survey.warnings
+    )
 
 
 def _square(num_frames: int, info: media.MediaInfo) -> FloatArray:
@@ -224,7 +254,10 @@ def _judge(
 def _facts_of(track: Given, start: int, stop: int) -> dict[str, JSON]:
     """Return the facts of frames ``[start, stop)`` of a track."""
     rows = slice(start - track.start, stop - track.start)
-    return {**track.facts, **{name: list(v[rows]) for name, v in track.by_frame.items()}}
+    facts = {**track.facts, **{name: list(v[rows]) for name, v in track.by_frame.items()}}
+    if len(track.alignment):
+        facts["alignment"] = [frame - start for frame in track.alignment[rows]]
+    return facts
 
 
 def _write_pictures(

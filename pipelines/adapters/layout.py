@@ -38,6 +38,8 @@ class Entry:
     offset: int = 0
     """Offset that the corpus states for the recording, in 25 fps frames of avbench's sign; the
     sound is moved by it, so that the clip is in sync."""
+    alignment: tuple[int, ...] = ()
+    """Video frame of each 40 ms of its sound, where it is not in sync and is to stay so."""
     facts: Mapping[str, JSON] = field(default_factory=dict)
     """What else is known of it: text, words with times, confidence, boxes."""
     tracks: tuple[Mapping[str, JSON], ...] = ()

@@ -57,9 +57,17 @@ def _lrs3(root: Path) -> Iterator[Entry]:
 
 
 def _read(root: Path, entry: Entry) -> Entry:
-    """Add the text beside a clip: sentence, confidence, boxes and words where it has them."""
+    """Add the text beside a clip: sentence, confidence, boxes and words where it has them.
+
+    What `avbench export --to lrs` adds, speaker and alignment, is taken as it was.
+    """
     text = read_text((root / entry.file).with_suffix(".txt"))
-    return entry if text is None else replace(entry, facts=lrs(text))
+    if text is None:
+        return entry
+    facts = lrs(text)
+    speaker = str(facts.pop("speaker", entry.speaker))
+    alignment = tuple(facts.pop("alignment", ()))
+    return replace(entry, facts=facts, speaker=speaker, alignment=alignment)
 
 
 LRS2 = Layout(

@@ -67,7 +67,7 @@ def lrs(text: str) -> dict[str, JSON]:
     -------
     dict
         ``text``, and where they are there ``confidence``, ``reference`` (the YouTube video),
-        ``boxes`` and ``words``.
+        ``boxes`` and ``words``; of those that avbench wrote, ``speaker`` and ``alignment``.
     """
     named = headers(text)
     facts: dict[str, JSON] = {"text": named.get("text", "")}
@@ -75,6 +75,10 @@ def lrs(text: str) -> dict[str, JSON]:
         facts["confidence"] = float(named["conf"])
     if "ref" in named:
         facts["reference"] = named["ref"]
+    if "speaker" in named:
+        facts["speaker"] = named["speaker"]
+    if "alignment" in named:
+        facts["alignment"] = [int(frame) for frame in named["alignment"].split()]
     return facts | _tables(text)
 
 
