@@ -12,6 +12,7 @@ Functions
 - `similarity_matrix`: cosine of every pair.
 - `diagonal_means`: mean along each diagonal (Diag-avg).
 - `sliding_distances`: mean distance per candidate offset (SyncNet's sliding window).
+- `frame_confidence`: how sure every single window is of the offset of them all.
 - `pick_offset`, `pick_offsets`: the best candidate and its confidence, of one curve or many.
 
 References
@@ -137,6 +138,40 @@ def sliding_distances(
         else:
             out[..., column] = total / (stop - start) if stop > start else np.inf
     return out
+
+
+def frame_confidence(
+    video: FloatArray, audio: FloatArray, search: int, lead: int = 0, smoothing: int = 9
+) -> FloatArray:
+    """Return how sure every window is of the offset of least mean distance.
+
+    The median of the mean distances over all offsets, minus the window's own distance at the
+    chosen one, median-filtered over ``smoothing`` windows with zeros beyond the ends: as in the
+    code that was released with SyncNet. A window that has no sound at that offset counts as one
+    at the median.
+
+    Parameters
+    ----------
+    video, audio, search, lead
+        As in `sliding_distances`, of one clip; shape (V, D) and (A, D).
+    smoothing
+        Length of the filter, odd.
+
+    Returns
+    -------
+    FloatArray
+        Higher is surer; shape (V,).
+    """
+    from scipy.signal import medfilt
+
+    curve = sliding_distances(video, audio, search, edge="valid", lead=lead)
+    offset, least, confidence = pick_offset(curve, search)
+    heard = np.arange(len(video)) - offset + lead
+    inside = (heard >= 0) & (heard < len(audio))
+    above = np.zeros(len(video))
+    own = np.linalg.norm(video[inside] - audio[heard[inside]], axis=1)
+    above[inside] = confidence + least - own
+    return np.asarray(medfilt(above, smoothing))
 
 
 def pick_offset(distances: FloatArray, search: int) -> tuple[int, float, float]:

@@ -266,9 +266,28 @@ def _sync(recipe: Mapping[str, JSON], index: pd.DataFrame) -> list[str]:
             f"Confidence: median {middle:.3f}, 10 % below {low:.3f}, 10 % above {high:.3f}.",
             "",
         ]
+    lines += _calibration(recipe["sync"].get("calibration", {}))
+    moved = int((index["sync_correction"] != 0).sum())
+    lines += [f"- {moved} clips: their sound was moved to where it belongs"] if moved else []
     notes = index.loc[index["sync_note"] != "", "sync_note"].value_counts().sort_index()
     lines += [f"- {count} clips: {note}" for note, count in notes.items()]
     return lines
+
+
+def _calibration(facts: Mapping[str, JSON]) -> list[str]:
+    """Say what p-values rest on, and which is the largest that filtering keeps."""
+    if not facts:
+        return []
+    height = facts["least_height"]
+    return [
+        f"P-values say how often sound that does not belong scores so high; they rest on "
+        f"{facts['wrong_pairs']} pairs that were joined wrongly on purpose"
+        + ("." if height is not None else ", too few, so that a careful bound stands in."),
+        f"For a false-keep rate of {facts['false_keep']:g}, a clip needs p at most "
+        f"{facts['largest_p']:g}" + (f", height {height:g}." if height is not None else "."),
+        "`sync.parquet` has a row per track, kept or not, with its curve and confidence per frame.",
+        "",
+    ]
 
 
 def _table(name: str, rows: Sequence[tuple[int, int]]) -> list[str]:

@@ -20,7 +20,7 @@ from avbench.timing import FPS
 
 FAILED = "failed"
 STATES = ("kept", "rejected", FAILED)
-CUT = "pack: cut away by the synthetic fault"
+CUT = "pack: cut away by the fault or correction of the sound"
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Row:
     """Where it was decided: discover, facetracks, sync or pack."""
     reason: str = ""
     """One sentence; empty where kept."""
+    decoder: str = ""
+    """What was wrong with the file as the decoder says it, kept or not; empty where nothing."""
     video_id: str = ""
     sha256: str = ""
     attempts: int = 0

@@ -2,22 +2,24 @@
 
 The measure is that of SyncNet (Chung and Zisserman, 2016): embeddings of five-frame windows,
 their mean distance at each offset within 15 frames, the offset of least distance, and as
-confidence the median of the distances minus the least. Where the clip is stored with its source's
-own sound before and after, that sound is used, so that every offset is judged on the same
-pictures; nothing is padded.
+confidence the median of the distances minus the least. The confidence of a frame is that median
+minus the frame's own distance at the chosen offset, median-filtered over 9 frames, as in the code
+that was released with it. Where the clip is stored with its source's own sound before and after,
+that sound is used, so that every offset is judged on the same pictures; nothing is padded.
 
-Measuring is slow and cached by clip and checkpoint; deciding is a pure function of the measures
-and the thresholds, so other thresholds cost nothing.
+How sure an offset is comes from `pipelines.calibration`: from the same pictures with sound that is
+known not to belong. Measuring is slow and cached by clip and checkpoint; deciding is a pure
+function of the measures of a set and the thresholds, so other thresholds cost nothing.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -26,13 +28,14 @@ from avbench.data import JSON, FloatArray
 from avbench.errors import DataError, UnknownName, UsageError
 from avbench.timing import SAMPLES_PER_FRAME
 
+from .calibration import Calibration, largest_p, others_height, own_heights, scale_of
 from .pack import stored_context
 from .units import digest_of, hash_file, publish, staging
 
 if TYPE_CHECKING:
     from avbench.models.two_stream import Extractor
 
-SYNC_VERSION = 1
+SYNC_VERSION = 2
 """Bumped when the same clip and checkpoint would measure otherwise."""
 SEARCH = 15
 """Largest offset looked for, in frames (0.6 s)."""
@@ -40,6 +43,10 @@ MIN_WINDOWS = 10
 """Fewest five-frame windows that every offset must be judged on."""
 SILENCE = 1e-4
 """Root mean square below which there is no sound to judge (-80 dB)."""
+OTHERS = 4
+"""Tracks of the same source whose sound each track is paired with to see how high chance comes."""
+SMOOTHING = 9
+"""Length of the median filter over the confidence of frames (the released SyncNet)."""
 MODES = ("off", "record", "filter")
 
 Mode = Literal["off", "record", "filter"]
@@ -52,11 +59,15 @@ class SyncSettings:
     mode: Mode = "record"
     """off: nothing is measured. record: the measure is stored. filter: and clips that miss the
     thresholds are rejected."""
-    min_confidence: float = 0.12
-    """Of 132 drawn clips with the sound of another clip, 5 % of those of 3 s and 2 % of those of
-    6 s reach 0.12 with the shipped net; of 24 of 3 s with their own sound, all do."""
+    false_keep: float = 0.01
+    """Share of clips with sound that does not belong that may be kept."""
+    min_confidence: float | None = None
+    """A fixed least confidence instead, which means something else for every checkpoint."""
     max_offset: int = 3
     """Largest measured offset of a clip that counts as in sync, in frames."""
+    correct: bool = False
+    """Move the sound of clips by their measured offset, where that is sure; any offset inside the
+    search then counts as in sync, if what is measured afterwards lies within a frame."""
     checkpoint: Path | None = None
     """The shipped SyncNet where None."""
 
@@ -67,6 +78,14 @@ class SyncSettings:
             raise UsageError(
                 f"got a largest sync offset of {self.max_offset}, expected 0 to {SEARCH} frames"
             )
+        if not 0 < self.false_keep < 1:
+            raise UsageError(f"got --false-keep {self.false_keep}, expected more than 0, below 1")
+
+    @property
+    def largest_p(self) -> float:
+        """Largest p-value of a clip that is kept."""
+        accepted = 2 * SEARCH - 1 if self.correct else 2 * self.max_offset + 1
+        return largest_p(self.false_keep, accepted, SEARCH)
 
 
 def offset_distances(video: FloatArray, sound: FloatArray, before: int) -> FloatArray:
@@ -84,10 +103,7 @@ def offset_distances(video: FloatArray, sound: FloatArray, before: int) -> Float
     FloatArray
         Offsets ascending, lower is better; shape (2 * SEARCH + 1,).
     """
-    reach = SEARCH + before
-    every = similarity.sliding_distances(video, sound, reach, edge="valid")
-    # Row 0 of the sound is audio frame -before, so a true offset k shows as k - before.
-    return every[: 2 * SEARCH + 1]
+    return similarity.sliding_distances(video, sound, SEARCH, edge="valid", lead=before)
 
 
 def fewest_windows(num_frames: int, before: int, after: int) -> int:
@@ -96,8 +112,19 @@ def fewest_windows(num_frames: int, before: int, after: int) -> int:
     return min(rows, rows - (SEARCH - before), rows - (SEARCH - after))
 
 
-def measure(info: Mapping[str, JSON], folder: Path, extractor: Extractor) -> dict[str, JSON]:
-    """Measure one stored clip; a clip that cannot be measured gets a note that says why."""
+class Rows(NamedTuple):
+    """The embeddings of one clip."""
+
+    video: FloatArray
+    """Shape (N, D)."""
+    sound: FloatArray
+    """Shape (A, D)."""
+    before: int
+    """Frames by which the sound starts earlier."""
+
+
+def embed(info: Mapping[str, JSON], folder: Path, extractor: Extractor) -> Rows | str:
+    """Embed one stored clip with the sound around it, or say why it cannot be measured."""
     key = info["key"]
     frames = int(info["stop"]) - int(info["start"])
     audio = media.read_sound(folder / f"{key}.flac")
@@ -105,16 +132,24 @@ def measure(info: Mapping[str, JSON], folder: Path, extractor: Extractor) -> dic
     before = min(int(info["context"]["before"]), context)
     after = min(int(info["context"]["after"]), context)
     if fewest_windows(frames, before, after) < MIN_WINDOWS:
-        return {"note": f"too short to score: {frames} frames"}
+        return f"too short to score: {frames} frames"
     first, last = context - before, context + frames + after
     audio = audio[first * SAMPLES_PER_FRAME : last * SAMPLES_PER_FRAME]
     own = audio[before * SAMPLES_PER_FRAME : (before + frames) * SAMPLES_PER_FRAME]
     if float(np.sqrt(np.mean(np.square(own, dtype=np.float64)))) < SILENCE:
-        return {"note": "no sound to score: silent"}
+        return "no sound to score: silent"
     video = extractor.embed(media.read_video(folder / f"{key}.mp4"), own).video
-    sound = extractor.embed_sound(audio)
+    return Rows(video, extractor.embed_sound(audio), before)
+
+
+def measure(rows: Rows) -> dict[str, JSON]:
+    """Measure one clip: offset, confidence, curve, confidence of frames, and height over chance."""
+    video, sound, before = rows
     distances = offset_distances(video, sound, before)
     offset, distance, confidence = similarity.pick_offset(distances, SEARCH)
+    scale = scale_of(video, sound)
+    share = _share_with_sound(rows, offset)
+    frames = similarity.frame_confidence(video, sound, SEARCH, before, SMOOTHING)
     return {
         "offset": offset,
         # Four digits: the last ones differ between processors.
@@ -122,6 +157,54 @@ def measure(info: Mapping[str, JSON], folder: Path, extractor: Extractor) -> dic
         "confidence": round(confidence, 4),
         "windows": len(video),
         "search": SEARCH,
+        "at_edge": abs(offset) == SEARCH,
+        "height": round(scale.height(distance, share), 3),
+        "distances": np.round(distances, 4).tolist(),
+        "frame_confidence": frames.round(3).tolist(),
+        "wrong": [round(h, 3) for h in own_heights(video, sound, before, SEARCH, scale)],
+    }
+
+
+def _share_with_sound(rows: Rows, offset: int) -> float:
+    heard = np.arange(len(rows.video)) - offset + rows.before
+    return float(np.mean((heard >= 0) & (heard < len(rows.sound))))
+
+
+def pair_wrongly(
+    rows: Mapping[str, Rows], spans: Mapping[str, tuple[int, int]]
+) -> dict[str, list[float]]:
+    """Return the heights of every track with the sound of others of its source, by key.
+
+    Parameters
+    ----------
+    rows
+        Embeddings by key.
+    spans
+        Frames [start, stop) of each in the source; tracks that share sound with one another, or
+        nearly so, are no strangers.
+    """
+    keys, found = sorted(rows), {}
+    for number, key in enumerate(keys):
+        start, stop = spans[key]
+        around = [*keys[number + 1 :], *keys[:number]]
+        gap = 4 * SEARCH
+        apart = [k for k in around if spans[k][0] >= stop + gap or spans[k][1] + gap <= start]
+        found[key] = [
+            round(others_height(rows[key].video, rows[other].sound, rows[other].before, SEARCH), 3)
+            for other in apart[:OTHERS]
+        ]
+    return found
+
+
+def corrected(rows: Rows, offset: int) -> dict[str, JSON]:
+    """Measure a clip again with its sound moved by its offset."""
+    moved = Rows(rows.video, rows.sound, rows.before - offset)
+    distances = offset_distances(*moved)
+    after, distance, confidence = similarity.pick_offset(distances, SEARCH)
+    return {
+        "offset": after,
+        "min_distance": round(distance, 4),
+        "confidence": round(confidence, 4),
     }
 
 
@@ -136,13 +219,22 @@ def score_unit(payload: Mapping[str, JSON]) -> JSON:
     """
     tracks, folder = Path(payload["facetracks"]), Path(payload["folder"])
     extractor = _extractor(payload["checkpoint"])
-    scores = {}
+    scores: dict[str, dict[str, JSON]] = {}
+    rows: dict[str, Rows] = {}
+    spans: dict[str, tuple[int, int]] = {}
     for key in payload["keys"]:
         info = json.loads((tracks / f"{key}.json").read_text("utf-8"))
-        scores[key] = {
-            "checkpoint": extractor.id,
-            **measure({**info, "key": key}, tracks, extractor),
-        }
+        found = embed({**info, "key": key}, tracks, extractor)
+        scores[key] = {"checkpoint": extractor.id}
+        if isinstance(found, str):
+            scores[key]["note"] = found
+            continue
+        rows[key], spans[key] = found, (int(info["start"]), int(info["stop"]))
+        scores[key] |= measure(found)
+        if scores[key]["offset"] and not scores[key]["at_edge"]:
+            scores[key]["corrected"] = corrected(found, scores[key]["offset"])
+    for key, heights in pair_wrongly(rows, spans).items():
+        scores[key]["wrong"] += heights
     with staging(folder) as part:
         publish(part, folder, {"scores": scores})
     return None
@@ -184,20 +276,63 @@ def scores_folder(work: Path, video_id: str, *parts: JSON) -> Path:
     return work / "sync" / f"{video_id}-{digest_of('sync', SYNC_VERSION, SEARCH, *parts)}"
 
 
-def decide(score: Mapping[str, JSON], settings: SyncSettings) -> str:
-    """Say why a clip is left out, or an empty string where it stays.
+def calibrate(scores: Iterable[Mapping[str, JSON]]) -> Calibration:
+    """Pool the wrong pairs of the measures of a set."""
+    return Calibration.of(height for score in scores for height in score.get("wrong", ()))
 
-    >>> decide({"offset": 9, "confidence": 0.9}, SyncSettings("filter", 0.1, 3))
+
+def judge(
+    score: Mapping[str, JSON], calibration: Calibration, settings: SyncSettings
+) -> dict[str, JSON]:
+    """Return what is stored of a measure: with its p-value, without the wrong pairs.
+
+    Where sound is to be moved, ``correction`` says by how many frames: it then starts so much
+    later, and what was measured afterwards is under ``corrected``.
+    """
+    kept = {name: value for name, value in score.items() if name not in ("wrong", "corrected")}
+    if "note" in score:
+        return kept
+    chance = calibration.p_value(score["height"], score["windows"], SEARCH)
+    # Two digits say all that is known of so rare an event.
+    kept["p_value"] = float(f"{chance:.2g}")
+    if settings.correct and "corrected" in score and kept["p_value"] <= settings.largest_p:
+        kept |= {"correction": score["offset"], "corrected": score["corrected"]}
+    return kept
+
+
+def decide(score: Mapping[str, JSON], settings: SyncSettings) -> str:
+    """Say why a clip that was judged is left out, or an empty string where it stays.
+
+    >>> decide({"offset": 9, "confidence": 0.9, "p_value": 0.001}, SyncSettings("filter"))
     'sync: offset beyond 3 frames'
-    >>> decide({"offset": 9, "confidence": 0.9}, SyncSettings("record"))
+    >>> decide({"offset": 9, "confidence": 0.9, "p_value": 0.2}, SyncSettings("record"))
     ''
     """
     if settings.mode != "filter":
         return ""
     if "note" in score:
         return "sync: " + str(score["note"]).partition(":")[0]
-    if score["confidence"] < settings.min_confidence:
-        return f"sync: confidence below {settings.min_confidence:g}"
+    if settings.min_confidence is not None:
+        if score["confidence"] < settings.min_confidence:
+            return f"sync: confidence below {settings.min_confidence:g}"
+    elif score["p_value"] > settings.largest_p:
+        return f"sync: sound may not belong (p above {settings.largest_p:.2g})"
+    if score.get("at_edge"):
+        return "sync: offset at the edge of the search"
+    if "correction" in score:
+        settled = abs(score["corrected"]["offset"]) <= 1
+        return "" if settled else "sync: offset does not settle when corrected"
     if abs(score["offset"]) > settings.max_offset:
         return f"sync: offset beyond {settings.max_offset} frames"
     return ""
+
+
+def calibration_facts(calibration: Calibration, settings: SyncSettings) -> dict[str, JSON]:
+    """Return what a set's manifest says of how its sync was judged."""
+    height = calibration.threshold(settings.largest_p)
+    return {
+        "wrong_pairs": len(calibration.wrong),
+        "false_keep": settings.false_keep,
+        "largest_p": float(f"{settings.largest_p:.4g}"),
+        "least_height": None if height is None else round(height, 3),
+    }

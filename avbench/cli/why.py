@@ -32,7 +32,8 @@ _OPTIONS = {
     "--set shots.threshold with a higher one",
     "pack: near-duplicate of a clip in another split": "leave out --drop-duplicates, or take the "
     "copy out of the sources; OUT/duplicates.parquet names both",
-    "pack: cut away by the synthetic fault": "--distort none, or a smaller --max-offset",
+    "pack: cut away by the fault or correction of the sound": "--distort none or a smaller "
+    "--max-offset, and no --correct-offset",
 }
 """Reason -> what to change, where the tracks need not be looked at."""
 
@@ -229,6 +230,7 @@ def _named_rules(entry: Entry) -> Mapping[str, JSON]:
     reasons = ", ".join([*entry.rejected_frames, entry.reason])
     limits = {
         "min_confidence": re.search(r"confidence below ([\d.]*\d)", reasons),
+        "largest_p": re.search(r"p above ([\d.e-]*\d)", reasons),
         "max_offset": re.search(r"offset beyond (\d+)", reasons),
     }
     return {name: float(match[1]) for name, match in limits.items() if match}
@@ -376,7 +378,9 @@ def _threshold(reason: str, tracks: Sequence[Track]) -> str:
     if reason.startswith("sync: confidence"):
         best = f"={int(1000 * max(confidences)) / 1000:g}" if confidences else " with a lower value"
         return f"--min-confidence{best}, or --sync record"
-    if reason.startswith("sync: offset"):
+    if reason.startswith("sync: sound may not belong"):
+        return "--false-keep with a higher value, or --sync record"
+    if reason.startswith("sync: offset beyond"):
         best = f"={min(offsets):.0f}" if offsets else " with a higher value"
         return f"--max-sync-offset{best}, or --sync record"
     return "--sync record" if reason.startswith("sync: ") else "build it again"

@@ -22,6 +22,7 @@ from avbench.shards import Sample, ShardSet
 from avbench.timing import num_frames_to_samples
 
 LEDGER = "ledger.parquet"
+SYNC = "sync.parquet"
 UNNAMED = "no reason is recorded"
 _UNIT = re.compile(r"(.+)-[0-9a-f]{20}")
 _FACELESS = frozenset({"no-audio", "shot-too-short", "transition", "no-face"})
@@ -196,6 +197,7 @@ class Receipts:
 
     def __init__(self, directory: Path) -> None:
         self._folders: dict[tuple[str, str], list[Path]] = {}
+        self._judged = read_judged(directory)
         for step in ("facetracks", "sync"):
             for folder in sorted((directory / "work" / step).glob("*")):
                 if match := _UNIT.fullmatch(folder.name):
@@ -218,13 +220,42 @@ class Receipts:
         return None
 
     def scores(self, entry: Entry, kept: Sequence[Track]) -> Mapping[str, Mapping[str, JSON]]:
-        """Return what the sync step measured of every track, by key; empty where unknown."""
+        """Return what the sync step measured of every track, by key; empty where unknown.
+
+        The set's own table says it with the reasons; sets without one have receipts at best.
+        """
+        if judged := self._judged.get(entry.video_id):
+            return judged
         for folder in self._folders.get(("sync", entry.video_id), ()):
             scores: dict[str, Mapping[str, JSON]] = _receipt(folder).get("scores", {})
             same = all(scores.get(track.key) == track.sync for track in kept)
             if same and len(scores) == entry.tracks:
                 return scores
         return {}
+
+
+def read_judged(directory: Path) -> dict[str, dict[str, Mapping[str, JSON]]]:
+    """Return what a set's table says of every measured track, by video and key.
+
+    Raises
+    ------
+    DataError
+        If it is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = directory / SYNC
+    if not path.exists():
+        return {}
+    found: dict[str, dict[str, Mapping[str, JSON]]] = {}
+    try:
+        for row in pq.read_table(path).to_pylist():
+            known = {name: value for name, value in row.items() if value not in (None, "")}
+            found.setdefault(known.pop("video_id"), {})[known.pop("key")] = known
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise DataError(f"{path} is damaged ({error}); run build-shards again") from error
+    return found
 
 
 def reason_of(score: Mapping[str, JSON], rules: Mapping[str, JSON], named: Sequence[str]) -> str:
@@ -244,6 +275,8 @@ def reason_of(score: Mapping[str, JSON], rules: Mapping[str, JSON], named: Seque
     >>> reason_of({"offset": 9, "confidence": 0.3}, rules, reasons)
     'sync: offset beyond 3 frames'
     """
+    if score.get("reason"):
+        return str(score["reason"])
     named = [reason for reason in named if ": " in reason]
     if len(named) == 1:
         return named[0]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from avbench.similarity import (
     diagonal_means,
+    frame_confidence,
     normalise,
     pick_offset,
     similarity_matrix,
@@ -130,3 +131,28 @@ def test_zero_rows_have_no_direction():
 def test_malformed_input_is_refused(call):
     with pytest.raises(ValueError, match="got"):
         call()
+
+
+def test_frame_confidence_falls_where_the_sound_is_of_somebody_else() -> None:
+    rng = np.random.default_rng(4)
+    audio = normalise(rng.normal(size=(90, 8)))
+    video = audio[12:72].copy()  # three frames early, with 15 rows before the first picture
+    video[30:50] = normalise(rng.normal(size=(20, 8)))
+    found = frame_confidence(video, audio, 15, lead=15)
+    curve = sliding_distances(video, audio, 15, edge="valid", lead=15)
+    assert pick_offset(curve, 15)[0] == 3
+    assert found.shape == (60,)
+    assert found[5:25] == pytest.approx(np.median(curve))
+    assert found[35:45].max() < 0.5 * found[5:25].min()
+
+
+def test_frame_confidence_is_median_minus_own_distance_filtered() -> None:
+    rng = np.random.default_rng(5)
+    video, audio = rng.normal(size=(30, 4)), rng.normal(size=(60, 4))
+    curve = sliding_distances(video, audio, 5, edge="valid", lead=15)
+    offset, _, _ = pick_offset(curve, 5)
+    own = np.linalg.norm(video - audio[np.arange(30) - offset + 15], axis=1)
+    expected = np.median(curve) - own
+    assert frame_confidence(video, audio, 5, lead=15, smoothing=1) == pytest.approx(expected)
+    smooth = frame_confidence(video, audio, 5, lead=15)
+    assert smooth[10] == pytest.approx(np.median(expected[6:15]))

@@ -1,0 +1,63 @@
+"""``sync.parquet``: what was measured of every track of a set, kept or not, curves included."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from avbench.data import JSON
+from avbench.shards import write_atomic
+
+TABLE = "sync.parquet"
+
+
+def write(out: Path, judged: Iterable[tuple[str, str, Mapping[str, JSON], str]]) -> None:
+    """Write one row per track, in key order; nothing where nothing was measured.
+
+    Parameters
+    ----------
+    out
+        Folder of the set.
+    judged
+        Id of the video, key, what `pipelines.sync.judge` said, and the reason for leaving it out.
+
+    Notes
+    -----
+    ``distances`` is the mean distance at every offset from ``-search`` to ``search``,
+    ``frame_confidence`` one number per five-frame window. ``p_value`` is how often sound that does
+    not belong scores so high. A track that could not be measured has a ``note`` and no numbers.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = sorted(judged, key=lambda row: row[1])
+    if not rows:
+        return
+    kinds = {
+        "offset": pa.int64(),
+        "confidence": pa.float64(),
+        "min_distance": pa.float64(),
+        "height": pa.float64(),
+        "p_value": pa.float64(),
+        "at_edge": pa.bool_(),
+        "correction": pa.int64(),
+        "windows": pa.int64(),
+        "search": pa.int64(),
+        "note": pa.string(),
+        "checkpoint": pa.string(),
+        "distances": pa.list_(pa.float64()),
+        "frame_confidence": pa.list_(pa.float64()),
+    }
+    columns: dict[str, pa.Array] = {
+        "key": pa.array([key for _, key, _, _ in rows], pa.string()),
+        "video_id": pa.array([video for video, _, _, _ in rows], pa.string()),
+        "reason": pa.array([reason for *_, reason in rows], pa.string()),
+    }
+    for name, kind in kinds.items():
+        columns[name] = pa.array([score.get(name) for _, _, score, _ in rows], kind)
+    after = [score.get("corrected", {}).get("offset") for _, _, score, _ in rows]
+    columns["offset_after"] = pa.array(after, pa.int64())
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    write_atomic(out / TABLE, buffer.getvalue())
