@@ -13,7 +13,7 @@ from avbench.data import Alignment, Clip, Embeddings, FloatArray, IntArray, Pred
 from avbench.errors import UsageError
 from avbench.methods import Aligned
 from avbench.models.two_stream import Extractor
-from avbench.warping import Band, Cost, band_of
+from avbench.warping import Band, band_of
 
 REACH = 25
 """Largest shift of a frame, in frames, in Shalev and Wolf (2020)."""
@@ -41,7 +41,6 @@ class BandAligner(ABC):
     name: ClassVar[str]
     BIBTEX: ClassVar[str]
     TRAINED_ON: ClassVar[str] = "drawn faces"
-    cost: Cost = "cosine"
 
     def __init__(self, extractor: Extractor, *, search: int = REACH) -> None:
         if search < 1:
@@ -56,7 +55,7 @@ class BandAligner(ABC):
 
     def band(self, video: FloatArray, audio: FloatArray) -> Band:
         """Return the costs that the path goes through."""
-        return band_of(video, audio, self.search, self.cost)
+        return band_of(video, audio, self.search, "cosine")
 
     @abstractmethod
     def align(self, video: FloatArray, audio: FloatArray) -> Aligned:

@@ -14,17 +14,18 @@ from avbench.errors import UsageError
 from avbench.methods import Aligned
 from avbench.models.checkpoint import load_extractor
 from avbench.models.two_stream import Extractor
+from avbench.similarity import normalise
 from avbench.timing import FPS
-from avbench.warping import band_of, invert, warp
+from avbench.warping import Band, band_of, invert, warp
 
 from ._aligning import HALPERIN_2019, SHALEV_2020, BandAligner
 
 Path_ = Literal["released", "dijkstra"]
 REACH = 50
 """Band of the released code: 200 steps of 10 ms."""
-PENALTY, FREE = 0.05, 2
-"""Of moves that are not diagonal, and cells beside the corners that are free, in that code (10
-steps of 10 ms)."""
+PENALTY, UNIT_PENALTY, FREE = 0.05, 0.2, 2
+"""Of moves that are not diagonal, in that code and where unit vectors are compared; and cells
+beside the corners that are free (10 steps of 10 ms in that code)."""
 BLUR = 10 / 62.5 * FPS
 """Standard deviation in rows of the last smoothing: 10 samples at the rate of the STFT."""
 
@@ -38,6 +39,11 @@ class Dta(BandAligner):
     on moves that are not diagonal, a band of two seconds, free ends. Both work at 100 Hz there,
     on pictures that are interpolated, and here at the 25 Hz of the pictures: four steps in one
     cost four times as much, penalty and difference alike.
+
+    The released code compares embeddings as they leave the network, whose loss was about their
+    distances. Those of avbench were trained on directions alone, and their lengths mean nothing:
+    unit vectors are compared unless ``unit=False``, by one minus the cosine (half their squared
+    difference), with a penalty of avbench's own.
 
     The path is smoothed as far as it stays within 50 ms (``smooth``, see
     `avbench.aligning.smoothing.adaptive`), then by a Gaussian. A benchmark asks for the picture of
@@ -58,19 +64,20 @@ class Dta(BandAligner):
         *,
         search: int = REACH,
         path: Path_ = "released",
-        penalty: float = PENALTY,
+        unit: bool = True,
+        penalty: float | None = None,
         smooth: Rule | None = None,
     ) -> None:
         super().__init__(extractor, search=search)
         rule = smooth or self.SMOOTH
-        if path not in get_args(Path_) or rule not in get_args(Rule) or not penalty >= 0:
+        extra = (UNIT_PENALTY if unit else PENALTY) if penalty is None else penalty
+        if path not in get_args(Path_) or rule not in get_args(Rule) or not extra >= 0:
             raise UsageError(
-                f"got path '{path}', smooth '{rule}' and penalty {penalty}, expected a path of "
+                f"got path '{path}', smooth '{rule}' and penalty {extra}, expected a path of "
                 f"{', '.join(get_args(Path_))}, smooth of {', '.join(get_args(Rule))} and a "
                 "penalty of at least 0"
             )
-        self.path, self.smooth, self.penalty = path, rule, penalty
-        self.cost = "squared" if path == "released" else "distance"
+        self.path, self.unit, self.smooth, self.penalty = path, unit, rule, extra
 
     @classmethod
     def load(
@@ -79,7 +86,8 @@ class Dta(BandAligner):
         *,
         search: int = REACH,
         path: Path_ = "released",
-        penalty: float = PENALTY,
+        unit: bool = True,
+        penalty: float | None = None,
         smooth: Rule | None = None,
     ) -> Any:
         """Make one on the extractor of any checkpoint, the shipped ``syncnet`` where None.
@@ -92,13 +100,21 @@ class Dta(BandAligner):
             Half the width of the band, in frames.
         path
             ``released`` or ``dijkstra``.
+        unit
+            Compare unit vectors.
         penalty
-            Of moves that are not diagonal, for ``released``.
+            Of moves that are not diagonal, for ``released``; 0.2 for unit vectors, else 0.05,
+            where None.
         smooth
             ``largest``, ``lowest`` or ``none``.
         """
         return cls(
-            load_extractor(checkpoint), search=search, path=path, penalty=penalty, smooth=smooth
+            load_extractor(checkpoint),
+            search=search,
+            path=path,
+            unit=unit,
+            penalty=penalty,
+            smooth=smooth,
         )
 
     def align(self, video: FloatArray, audio: FloatArray) -> Aligned:
@@ -111,10 +127,17 @@ class Dta(BandAligner):
 
     def _warp(self, goal: FloatArray, given: FloatArray) -> IntArray:
         """Return the row of ``goal`` on the path for each row of ``given``."""
-        band = band_of(goal, given, self.search, self.cost)
+        band = self.band(goal, given)
         if self.path == "dijkstra":
             return warp(band, penalty=0.0, free=0)
         return warp(band, self.penalty, FREE)
+
+    def band(self, video: FloatArray, audio: FloatArray) -> Band:
+        """Return the costs that the path goes through."""
+        if self.path == "dijkstra":
+            rows = (normalise(video), normalise(audio)) if self.unit else (video, audio)
+            return band_of(*rows, self.search, "distance")
+        return band_of(video, audio, self.search, "cosine" if self.unit else "squared")
 
     def _smoothed(self, index: IntArray, num_rows: int) -> IntArray:
         """Smooth each path between its ends; rows outside of them keep what `warp` says."""

@@ -11,6 +11,7 @@ from avbench.data import FloatArray
 from avbench.errors import UsageError
 from avbench.models.checkpoint import load_extractor
 from avbench.models.two_stream import Extractor
+from avbench.similarity import normalise
 from avbench.warping import band_of
 
 from ._shared import CHUNG_2016, SEARCH, OffsetMethod
@@ -34,27 +35,37 @@ class SyncNetVote(OffsetMethod):
     hears_outside: ClassVar[bool] = True
     sees_outside: ClassVar[bool] = True
 
-    def __init__(self, extractor: Extractor, *, search: int = SEARCH, stride: int = 5) -> None:
+    def __init__(
+        self, extractor: Extractor, *, search: int = SEARCH, stride: int = 5, unit: bool = True
+    ) -> None:
         super().__init__(extractor, search=search)
         if stride < 1:
             raise UsageError(f"got stride {stride}, expected at least 1 frame")
-        self.stride = stride
+        self.stride, self.unit = stride, unit
 
     @classmethod
     def load(
-        cls, checkpoint: Path | None = None, *, search: int = SEARCH, stride: int = 5
+        cls,
+        checkpoint: Path | None = None,
+        *,
+        search: int = SEARCH,
+        stride: int = 5,
+        unit: bool = True,
     ) -> SyncNetVote:
         """Make one on the extractor of any checkpoint, the shipped ``syncnet`` where None.
 
-        ``stride`` is the number of frames from one window to the next.
+        ``stride`` is the number of frames from one window to the next; unit vectors are compared
+        unless ``unit=False``, which is how the released code compares those of its network.
         """
-        return cls(load_extractor(checkpoint), search=search, stride=stride)
+        return cls(load_extractor(checkpoint), search=search, stride=stride, unit=unit)
 
     def compare(self, video: FloatArray, audio: FloatArray) -> FloatArray:
         """Return the votes for every candidate offset; what was named first counts half more.
 
         Shape (B, V, D) and (B, A, D) to (B, 2 * search + 1), offsets ascending.
         """
+        if self.unit:
+            video, audio = normalise(video), normalise(audio)
         if video.shape[1] > audio.shape[1]:
             costs = band_of(video, audio, self.search, "distance").costs[:, :: self.stride]
         else:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from avbench import protocols
 from avbench.errors import DataError, UnknownName
 from avbench.labels import label as label_of
 from avbench.results import Run, Score
@@ -18,6 +19,14 @@ SHOWN: tuple[Shown, ...] = ("repeats", "interval", "none")
 
 Ranks = Mapping[tuple[str, int, str], int]
 """Rank by metric, window length and method; 1 is the best, or not told apart from it."""
+_SHORT = {
+    "mean_absolute_error": "mean error (frames)",
+    "max_absolute_error": "largest (frames)",
+    "accuracy@0": "top-1 (%)",
+    "accuracy@1": "within ±1 (%)",
+}
+"""Heads of columns, as the papers have them."""
+_ASKED = {"offset": "Offset of short windows", "alignment": "Shift of every frame"}
 
 
 def accuracy_table(
@@ -90,6 +99,41 @@ def accuracy_table(
     return Table(caption, columns, tuple(blocks), tuple(notes))
 
 
+def metrics_table(
+    scores: Iterable[Score],
+    *,
+    reference: str | None = None,
+    sees_truth: Iterable[str] = (),
+    metrics: Sequence[str],
+    shown: Shown = "repeats",
+    ranks: Ranks | None = None,
+    caption: str = "",
+    notes: Sequence[str] = (),
+) -> Table:
+    """Arrange the scores at one window length as a table whose columns are metrics.
+
+    Parameters are those of `accuracy_table`. Methods stand from the weakest to the strongest by
+    the first metric.
+    """
+    blocks = accuracy_table(
+        scores,
+        reference=reference,
+        sees_truth=sees_truth,
+        metrics=metrics,
+        shown=shown,
+        ranks=ranks,
+    ).blocks
+    rows = zip(*(block.rows for block in blocks), strict=True)
+    joined = tuple((row[0][0], tuple(cells[0] for _, cells in row)) for row in rows)
+    return Table(
+        caption,
+        tuple(_SHORT.get(metric, label_of(metric).title) for metric in metrics),
+        (Block("", joined),),
+        tuple(notes),
+        corner="method",
+    )
+
+
 def run_table(
     run: Run,
     *,
@@ -120,21 +164,25 @@ def run_table(
     task, facts = block["task"], block["methods"]
     told = [name for name, fact in facts.items() if fact["sees_truth"]]
     rows = select(run.scores, methods=methods, windows=windows)
-    wanted = list(metrics) if metrics is not None else _accuracies(rows)
+    usual = _columns(task["protocol"])
+    across = bool(usual) and len({row.window for row in rows}) == 1
+    wanted = list(metrics if metrics is not None else usual or _accuracies(rows))
     check_names("metric", wanted, (row.metric for row in rows))
     if shown == "interval" and not any(r.low is not None for r in rows if r.metric in wanted):
         raise DataError("these results hold no 95 % intervals; measure again, or show repeats")
     ranks = ranks_of(run)
     where = f"{block['dataset']}, split {block['split']}"
     where += f", {block['condition']}" if block.get("condition") else ""
-    return accuracy_table(
+    what = _ASKED.get(task.get("name", "offset"), "Scores")
+    arranged = metrics_table if across else accuracy_table
+    return arranged(
         rows,
         reference=block["reference"],
         sees_truth=told,
         metrics=wanted,
         shown=shown,
         ranks=ranks,
-        caption=f"Offset of short windows, {task['protocol']} v{task['version']}, on {where}",
+        caption=f"{what}, {task['protocol']} v{task['version']}, on {where}",
         notes=run_notes(run, rows, wanted, shown, ranked=bool(ranks)),
     )
 
@@ -181,6 +229,14 @@ def ranks_of(run: Run) -> dict[tuple[str, int, str], int]:
         for cell in (run.comparisons or {}).get("cells", ())
         for row in cell["methods"]
     }
+
+
+def _columns(protocol: str) -> tuple[str, ...]:
+    """Return the metrics that a protocol has as columns; none where it is not known."""
+    try:
+        return protocols.get(protocol).columns
+    except UnknownName:
+        return ()
 
 
 def _accuracies(rows: Iterable[Score]) -> list[str]:

@@ -121,8 +121,9 @@ def _tabular(table: Table, columns: range, fit: _Fit, limit: float) -> list[str]
         long = em(block.title) * fit.points * _WIDER[fit.points] > width
         column = rf"@{{}}p{{{min(width, limit):.0f}pt}}@{{}}" if long else "@{}l@{}"
         title = rf"\raggedright {tex(block.title)}" if long else tex(block.title)
-        lines += [r"\midrule", rf"\multicolumn{{{span}}}{{{column}}}{{{title}}} \\"]
-        lines += [r"\addlinespace[2pt]"]
+        lines += [r"\midrule"]
+        if block.title:
+            lines += [rf"\multicolumn{{{span}}}{{{column}}}{{{title}}} \\", r"\addlinespace[2pt]"]
         for label, cells in block.rows:
             lines += _row(tex(label), [cells[i] for i in columns], shapes)
     return [*lines, r"\bottomrule", r"\end{tabular}"]

@@ -65,7 +65,7 @@ class Table:
 
     caption: str
     columns: tuple[int | str, ...]
-    """Window lengths in frames."""
+    """Window lengths in frames, or metrics."""
     blocks: tuple[Block, ...]
     notes: tuple[str, ...] = ()
     corner: str = "frames"
@@ -82,7 +82,7 @@ class Table:
             ]
             head, *body = ("  ".join(row).rstrip() for row in zip(labels, *columns, strict=True))
             rule = "  ".join("-" * len(column[0]) for column in (labels, *columns))
-            lines += ["", block.title, head, rule, *body]
+            lines += ["", *filter(None, [block.title]), head, rule, *body]
         notes = [note.replace("Bold:", "With a star:", 1) for note in self.notes]
         lines += ["", *(textwrap.fill(note, 100) for note in notes)] if notes else []
         return "\n".join(lines) + "\n"
@@ -91,7 +91,7 @@ class Table:
         """Render as GitHub Markdown; the best of a column are bold."""
         lines = [f"**{_md(self.caption)}**"]
         for block in self.blocks:
-            lines += ["", _md(block.title), ""]
+            lines += ["", _md(block.title), ""] if block.title else [""]
             lines += [f"| {self.corner} | " + " | ".join(map(str, self.columns)) + " |"]
             lines += ["|---|" + "---:|" * len(self.columns)]
             for label, cells in block.rows:

@@ -41,7 +41,8 @@ def run_notes(
         tolerances = [int(metric.partition("@")[2]) for metric in accuracies]
         truth = task.get("rules", {}).get("truth", "uniform")
         notes.append(_reference_note(block["reference"]))
-        notes.append(chance_note(task["search"], tolerances, truth))
+        if task.get("name", "offset") == "offset":
+            notes.append(chance_note(task["search"], tolerances, truth))
     if ranked:
         notes.append(
             "Bold: the best of a column and every method that a paired test over the recordings "
@@ -90,8 +91,12 @@ def _asked_note(block: Mapping[str, JSON], rows: Sequence[Score]) -> str:
     asked = f"{plural(windows, 'window')} each" if windows else "every window that fits"
     macro = task.get("rules", {}).get("reduction") == "macro"
     mean = " Means are taken within each clip, then over the clips." if macro else ""
+    if task.get("name") == "alignment":
+        count += " frames of sound asked about, in"
+    else:
+        count += " questions a cell:"
     return (
-        f"{count} questions a cell: {plural(block['clips'], 'clip')}{limited}, {asked}, "
+        f"{count} {plural(block['clips'], 'clip')}{limited}, {asked}, "
         f"{plural(task['repeats'], 'repeat')}, seed {task['seed']}.{mean}"
     )
 
