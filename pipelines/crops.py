@@ -27,6 +27,7 @@ from avbench.media import Frame, MediaInfo, VideoWriter, read_audio
 from avbench.timing import FPS, SAMPLES_PER_FRAME
 
 from .faces import PAD_VALUE
+from .regions import Held, Region
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class CropSettings:
     """Frames, odd, of the median filter on centre and size: half a second."""
     crf: int = 18
     """x264 quality of the stored crop; 18 is hardly told from the original."""
-    preset: str = "veryfast"
+    preset: str = "superfast"
     """x264 speed preset."""
 
 
@@ -164,6 +165,12 @@ class CropJob:
         """One past the last frame."""
         return self.start + len(self.squares)
 
+    @property
+    def middle(self) -> FloatArray:
+        """The median square."""
+        result: FloatArray = np.median(self.squares, axis=0)
+        return result
+
 
 class _Writing:
     """A crop while it is being written."""
@@ -172,18 +179,19 @@ class _Writing:
         self.job = job
         self.changes: list[float] = []
         self._writer, self._close = writer, close
-        self._middle = np.median(job.squares, axis=0)
         self._past: deque[UInt8Array] = deque(maxlen=_WATCH_STEP)
 
-    def take(self, frame: Frame, size: int) -> bool:
+    def take(self, index: int, region: Region, size: int) -> bool:
         """Write this frame's crop; return whether it was not the last."""
-        self._writer.write(cut(frame.image, self.job.squares[frame.index - self.job.start], size))
+        corner = np.array([region.left, region.top, 0])
+        square = self.job.squares[index - self.job.start] - corner
+        self._writer.write(cut(region.pixels, square, size))
         if self.job.watch:
-            now = cut(frame.image, self._middle, _WATCH_SIZE)
+            now = cut(region.pixels, self.job.middle - corner, _WATCH_SIZE)
             if len(self._past) == _WATCH_STEP:
                 self.changes.append(region_change(self._past[0], now))
             self._past.append(now)
-        if frame.index + 1 < self.job.stop:
+        if index + 1 < self.job.stop:
             return True
         self._close()
         return False
@@ -216,7 +224,7 @@ def write_crops(
                 running.append(_Writing(job, stack.enter_context(writer), stack.close))
             going = []
             for writing in running:
-                if writing.take(frame, settings.size):
+                if writing.take(frame.index, Region.whole(frame.image), settings.size):
                     going.append(writing)
                 elif writing.changes:
                     watched[writing.job.path] = float(np.median(writing.changes))
@@ -231,6 +239,28 @@ def write_crops(
     return watched
 
 
+def write_held(held: Held, job: CropJob, settings: CropSettings) -> float | None:
+    """Write a crop from what is held of its frames.
+
+    Returns
+    -------
+    float or None
+        Median of `region_change` over five frames, infinite unless it is to be watched; None, and
+        no file, if not all that the crop shows is held.
+    """
+    regions = []
+    for index, square in enumerate(job.squares, start=job.start):
+        region = held.find(index, square)
+        if region is None or (job.watch and not region.covers(job.middle)):
+            return None
+        regions.append(region)
+    with VideoWriter(job.path, crf=settings.crf, preset=settings.preset) as writer:
+        writing = _Writing(job, writer, lambda: None)
+        for index, region in enumerate(regions, start=job.start):
+            writing.take(index, region, settings.size)
+    return float(np.median(writing.changes)) if writing.changes else np.inf
+
+
 @dataclass(frozen=True, eq=False)
 class Sound:
     """The sound of a video against its picture."""
@@ -242,8 +272,8 @@ class Sound:
     warnings: list[str]
 
     @classmethod
-    def read(cls, path: Path, info: MediaInfo, num_frames: int) -> Sound:
-        """Read the sound of a video of so many frames, and where it begins and ends."""
+    def read(cls, path: Path, info: MediaInfo) -> Sound:
+        """Read the sound of a video, and where it begins and ends."""
         if info.audio_codec is None:
             return cls(np.zeros(0, np.float32), (0, 0), [])
         warnings: list[str] = []
@@ -251,7 +281,7 @@ class Sound:
         late = (info.audio_start_s or 0.0) - info.video_start_s
         # A frame that is heard in part counts: coders end sound up to a frame early.
         start = int(np.floor(max(late, 0.0) * FPS))
-        stop = min(-(-len(audio) // SAMPLES_PER_FRAME), num_frames)
+        stop = -(-len(audio) // SAMPLES_PER_FRAME)
         return cls(audio, (min(start, stop), stop), warnings)
 
     def around(self, start: int, stop: int, context: int) -> tuple[FloatArray, dict[str, int]]:

@@ -2,11 +2,13 @@
 
 Read `process_video` from top to bottom for the steps and `pipelines.settings` for the thresholds:
 
-1. look at every frame once: how its colours differ from the frame before, and which faces it shows;
-2. end shots at cuts, and leave the frames of dissolves out;
-3. link faces within each shot, and judge every track: long enough, large enough, seen often
-   enough, with sound;
-4. look at the frames a second time and cut the kept tracks out of them, with their sound.
+1. look at every frame once: how its colours differ from the frame before, and which faces it shows
+   (`pipelines.looking`); end shots at cuts, and leave the frames of dissolves out;
+2. as soon as a shot is over, link its faces and judge every track: long enough, large enough, seen
+   often enough, with sound;
+3. cut the kept tracks out of what was held of the frames; those of which not all was held are cut
+   out in a second pass over the video;
+4. write the sound and the facts that belong to them.
 
 Nothing is lost silently. Every track that is not kept is listed with its reason, and every frame
 is either in a kept track or counted under one of `REASONS`; the sum is checked.
@@ -27,10 +29,11 @@ from avbench import media
 from avbench.data import JSON, FloatArray, Shot
 from avbench.timing import FPS, SAMPLE_RATE
 
-from .crops import CropJob, CropSettings, Sound, crop_squares, write_crops
-from .faces import Detections, load_detector
+from .crops import CropJob, Sound, crop_squares, write_crops, write_held
+from .faces import Detections
+from .looking import Looking, Stretch
 from .settings import FacetrackSettings
-from .shots import Boundaries, open_finder, write_scores
+from .shots import write_scores
 from .tracking import LinkedFaces, link, split
 
 KEPT = "kept"
@@ -101,85 +104,133 @@ def process_video(
     """
     settings = settings or FacetrackSettings()
     info = media.probe(path)
-    source = source_facts(info)
+    sound = Sound.read(path, info)
+    looking = Looking(video_id, settings, with_faces=info.audio_codec is not None)
+    tracks = Tracks()
+    with media.open_frames(path) as frames:
+        for stretch in looking.over(frames):
+            tracks.take(stretch, sound.heard, out, settings)
+        warnings = list(frames.warnings)
+    tracks.write_waiting(path, settings)
 
-    survey = look(path, settings, with_faces=info.audio_codec is not None)
+    boundaries = looking.boundaries
     if settings.shot_scores:
-        write_scores(out / "shots.parquet", survey.boundaries, survey.shot_scores)
-    shots = survey.boundaries.shots(video_id)
-
-    sound = Sound.read(path, info, survey.num_frames)
-    kept: list[tuple[Shot, LinkedFaces]] = []
-    rejected: list[tuple[Shot, LinkedFaces, str]] = []
-    for shot in shots:
-        if len(shot) < settings.min_track:
-            continue
-        for track in link(survey.faces, shot, settings.tracking):
-            for part, reason in judge(track, sound.heard, survey.faces, settings):
-                if reason == KEPT:
-                    kept.append((shot, part))
-                else:
-                    rejected.append((shot, part, reason))
-
-    named = name_tracks(video_id, kept, settings.crops)
-    clips, stills = write_pictures(path, out, named, settings)
-    rejected += [(still.shot, still.faces, "still-picture") for still in stills]
-    facts = {clip.key: clip_facts(clip, clips, survey) for clip in clips}
+        write_scores(out / "shots.parquet", boundaries, looking.scores())
+    source, clips = source_facts(info), tracks.clips()
     for clip in clips:
-        write_rest(out, clip, facts[clip.key], sound, survey, source, settings)
-
-    frames = account(survey, shots, clips, rejected, bool(info.audio_codec), settings)
+        write_rest(out, clip, clips, sound, looking.pts_s, source, settings)
     return UnitReport(
         video_id=video_id,
         source=source,
-        num_frames=survey.num_frames,
-        shots=[[shot.start, shot.stop] for shot in shots],
-        transitions=[list(span) for span in survey.boundaries.transitions],
-        tracks=list(facts.values()),
-        rejected=[
-            {"shot": shot.index, **track.facts(survey.faces), "reason": reason}
-            for shot, track, reason in rejected
-        ],
-        frames=frames,
-        warnings=survey.warnings + sound.warnings,
+        num_frames=boundaries.num_frames,
+        shots=[[shot.start, shot.stop] for shot in boundaries.shots(video_id)],
+        transitions=[list(span) for span in boundaries.transitions],
+        tracks=[clip_facts(clip, clips) for clip in clips],
+        rejected=tracks.rejected,
+        frames=account(looking, tracks, bool(info.audio_codec), settings),
+        warnings=warnings + sound.warnings,
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Survey:
-    """What the first look at a video leaves behind: no pixels."""
+class Tracks:
+    """The tracks of one video: those that are written, those that wait, and those refused."""
 
-    pts_s: FloatArray
-    """Time in seconds of the source picture that each frame shows; shape (T,)."""
-    boundaries: Boundaries
-    faces: Mapping[int, Detections]
-    """Frame -> faces, perhaps none, for the frames in which faces were looked for."""
-    warnings: list[str]
-    shot_scores: Mapping[str, FloatArray]
-    """The shot detector's scores of every frame, by name; empty unless asked for."""
+    def __init__(self) -> None:
+        self._written: list[NamedTrack] = []
+        self._waiting: list[tuple[NamedTrack, CropJob]] = []
+        self._counts: Counter[int] = Counter()
+        self.rejected: list[dict[str, JSON]] = []
+        """As in the report."""
+
+    def take(
+        self, stretch: Stretch, heard: tuple[int, int], out: Path, settings: FacetrackSettings
+    ) -> None:
+        """Link the faces of a stretch, judge the tracks, and write what is kept."""
+        if len(stretch.shot) < settings.min_track:
+            return
+        for linked in link(stretch.faces, stretch.shot, settings.tracking, stretch.flows):
+            for part, reason in judge(linked, heard, stretch.faces, settings):
+                facts = part.facts(stretch.faces)
+                if reason != KEPT:
+                    self._refuse(stretch.shot, facts, reason)
+                    continue
+                number = self._counts[stretch.shot.index]
+                self._counts[stretch.shot.index] += 1
+                squares = crop_squares(part.boxes, settings.crops)
+                track = NamedTrack(stretch.shot, number, part, squares, facts)
+                job = track.job(out, settings)
+                change = write_held(stretch.held, job, settings.crops)
+                if change is None:
+                    self._waiting.append((track, job))
+                else:
+                    self._settle(track, job, change, settings)
+
+    def write_waiting(self, path: Path, settings: FacetrackSettings) -> None:
+        """Write the pictures that were not held in a second pass over the video."""
+        if not self._waiting:
+            return
+        jobs = [job for _, job in self._waiting]
+        first, last = min(job.start for job in jobs), max(job.stop for job in jobs)
+        with media.open_frames(path, start=first, stop=last) as frames:
+            changes = write_crops(frames, jobs, settings.crops)
+        for track, job in self._waiting:
+            self._settle(track, job, changes.get(job.path, np.inf), settings)
+        self._waiting.clear()
+
+    def clips(self) -> list[NamedTrack]:
+        """Return the tracks that were written, in the order of shots."""
+        return sorted(self._written, key=lambda track: (track.shot.index, track.index))
+
+    def _settle(
+        self, track: NamedTrack, job: CropJob, change: float, settings: FacetrackSettings
+    ) -> None:
+        if change < settings.still_change:
+            job.path.unlink()
+            self._refuse(track.shot, track.facts, "still-picture")
+        else:
+            self._written.append(track)
+
+    def _refuse(self, shot: Shot, facts: dict[str, JSON], reason: str) -> None:
+        self.rejected.append({"shot": shot.index, **facts, "reason": reason})
+
+
+@dataclass(frozen=True, eq=False)
+class NamedTrack:
+    """A track that passed, under its key."""
+
+    shot: Shot
+    index: int
+    """Number of the track within the shot, from 0."""
+    faces: LinkedFaces
+    squares: FloatArray
+    """left, top, side of the crop in source pixels; shape (T, 3)."""
+    facts: dict[str, JSON]
+    """See `LinkedFaces.facts`."""
 
     @property
-    def num_frames(self) -> int:
-        """Frames on the 25 fps grid."""
-        return len(self.pts_s)
+    def key(self) -> str:
+        """Name of the sample."""
+        return f"{self.shot.video_id}-{self.shot.index:04d}-{self.index:02d}"
+
+    def job(self, out: Path, settings: FacetrackSettings) -> CropJob:
+        """Return what is to be written of its pictures."""
+        faces = self.faces
+        strays = np.std((faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2, axis=0).max()
+        watch = bool(strays < settings.still_motion * faces.height)
+        return CropJob(out / f"{self.key}.mp4", faces.start, self.squares, watch)
 
 
-def look(path: Path, settings: FacetrackSettings, with_faces: bool = True) -> Survey:
-    """Look at every frame of a video once for shots and faces, holding one frame at a time."""
-    chosen = settings.detector, settings.confidence, settings.detector_weights
-    detector = load_detector(*chosen) if with_faces else None
-    shots = open_finder(settings.shot_detector, settings.shots, settings.scenes)
-    pts: list[float] = []
-    faces: dict[int, Detections] = {}
-    with media.open_frames(path) as frames:
-        for frame in frames:
-            pts.append(frame.pts_s)
-            shots.push(frame.image)
-            if detector is not None and frame.index % settings.detect_every == 0:
-                faces[frame.index] = detector(frame.image)
-        warnings = list(frames.warnings)
-    scores = shots.table() if settings.shot_scores else {}
-    return Survey(np.array(pts), shots.finish(), faces, warnings, scores)
+def clip_facts(clip: NamedTrack, clips: list[NamedTrack]) -> dict[str, JSON]:
+    """Return what a report says about a kept track."""
+    faces = clip.faces
+    together = [o for o in clips if o.faces.start < faces.stop and faces.start < o.faces.stop]
+    return {
+        "key": clip.key,
+        "shot": clip.shot.index,
+        "track": clip.index,
+        "others": len(together) - 1,
+        **clip.facts,
+    }
 
 
 def judge(
@@ -214,83 +265,12 @@ def judge(
         yield part, KEPT
 
 
-@dataclass(frozen=True, eq=False)
-class NamedTrack:
-    """A track that passed, under its key."""
-
-    key: str
-    shot: Shot
-    index: int
-    """Number of the track within the shot, from 0."""
-    faces: LinkedFaces
-    squares: FloatArray
-    """left, top, side of the crop in source pixels; shape (T, 3)."""
-
-
-def name_tracks(
-    video_id: str, kept: list[tuple[Shot, LinkedFaces]], settings: CropSettings
-) -> list[NamedTrack]:
-    """Number the tracks within their shots, name them and place their crops."""
-    named = []
-    counts: Counter[int] = Counter()
-    for shot, track in kept:
-        key = f"{video_id}-{shot.index:04d}-{counts[shot.index]:02d}"
-        squares = crop_squares(track.boxes, settings)
-        named.append(NamedTrack(key, shot, counts[shot.index], track, squares))
-        counts[shot.index] += 1
-    return named
-
-
-def write_pictures(
-    path: Path, out: Path, named: list[NamedTrack], settings: FacetrackSettings
-) -> tuple[list[NamedTrack], list[NamedTrack]]:
-    """Write the crops of all tracks in a second pass over the video.
-
-    Returns
-    -------
-    clips, stills
-        The tracks that were written, and those that turned out to show a photograph.
-    """
-    if not named:
-        return [], []
-    jobs = []
-    for track in named:
-        faces = track.faces
-        strays = np.std((faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2, axis=0).max()
-        watch = bool(strays < settings.still_motion * faces.height)
-        jobs.append(CropJob(out / f"{track.key}.mp4", faces.start, track.squares, watch))
-    first, last = min(job.start for job in jobs), max(job.stop for job in jobs)
-    with media.open_frames(path, start=first, stop=last) as frames:
-        changes = write_crops(frames, jobs, settings.crops)
-    clips, stills = [], []
-    for track, job in zip(named, jobs, strict=True):
-        if changes.get(job.path, np.inf) < settings.still_change:
-            job.path.unlink()
-            stills.append(track)
-        else:
-            clips.append(track)
-    return clips, stills
-
-
-def clip_facts(clip: NamedTrack, clips: list[NamedTrack], survey: Survey) -> dict[str, JSON]:
-    """Return what a report says about a kept track."""
-    faces = clip.faces
-    together = [o for o in clips if o.faces.start < faces.stop and faces.start < o.faces.stop]
-    return {
-        "key": clip.key,
-        "shot": clip.shot.index,
-        "track": clip.index,
-        "others": len(together) - 1,
-        **faces.facts(survey.faces),
-    }
-
-
 def write_rest(
     out: Path,
     clip: NamedTrack,
-    facts: dict[str, JSON],
+    clips: list[NamedTrack],
     sound: Sound,
-    survey: Survey,
+    pts_s: list[float],
     source: dict[str, JSON],
     settings: FacetrackSettings,
 ) -> None:
@@ -299,7 +279,7 @@ def write_rest(
     audio, context = sound.around(faces.start, faces.stop, settings.context)
     (out / f"{clip.key}.flac").write_bytes(media.encode_sound(audio))
     record = {
-        **facts,
+        **clip_facts(clip, clips),
         "video_id": clip.shot.video_id,
         "num_frames": len(faces),
         "fps": FPS,
@@ -309,7 +289,7 @@ def write_rest(
         "scores": [None if np.isnan(score) else round(float(score), 4) for score in faces.scores],
         "mouths": _table(faces.mouths, 2),
         "squares": _table(clip.squares, 3),
-        "pts_s": survey.pts_s[faces.start : faces.stop].round(6).tolist(),
+        "pts_s": [round(time, 6) for time in pts_s[faces.start : faces.stop]],
         "source": source,
     }
     text = json.dumps(record, sort_keys=True, allow_nan=False)
@@ -323,12 +303,7 @@ def _table(values: FloatArray, digits: int) -> list[list[float | None]]:
 
 
 def account(
-    survey: Survey,
-    shots: list[Shot],
-    clips: list[NamedTrack],
-    rejected: list[tuple[Shot, LinkedFaces, str]],
-    has_audio: bool,
-    settings: FacetrackSettings,
+    looking: Looking, tracks: Tracks, has_audio: bool, settings: FacetrackSettings
 ) -> dict[str, int]:
     """Count every frame once: kept, or under the reason that came furthest.
 
@@ -338,28 +313,29 @@ def account(
         If the counts do not add up, or a face was found that is in no track, kept or rejected.
     """
     ranks = (KEPT, *REASONS)
-    state = np.full(survey.num_frames, ranks.index("no-face"))
+    boundaries = looking.boundaries
+    state = np.full(boundaries.num_frames, ranks.index("no-face"))
 
     def lower(start: int, stop: int, reason: str) -> None:
         state[start:stop] = np.minimum(state[start:stop], ranks.index(reason))
 
-    for start, stop in survey.boundaries.transitions:
+    for start, stop in boundaries.transitions:
         lower(start, stop, "transition")
-    for shot in shots:
+    for shot in boundaries.shots(""):
         if len(shot) < settings.min_track:
             lower(shot.start, shot.stop, "shot-too-short")
-    for _, track, reason in rejected:
-        lower(track.start, track.stop, reason)
+    for track in tracks.rejected:
+        lower(track["start"], track["stop"], track["reason"])
     if not has_audio:
-        lower(0, survey.num_frames, "no-audio")
-    for clip in clips:
+        lower(0, boundaries.num_frames, "no-audio")
+    for clip in tracks.clips():
         lower(clip.faces.start, clip.faces.stop, KEPT)
-    lost = [n for n, found in survey.faces.items() if len(found) and ranks[state[n]] == "no-face"]
+    lost = [frame for frame in looking.shown if ranks[state[frame]] == "no-face"]
     counts = {name: int((state == rank).sum()) for rank, name in enumerate(ranks)}
-    if lost or sum(counts.values()) != survey.num_frames:
+    if lost or sum(counts.values()) != boundaries.num_frames:
         raise RuntimeError(
-            f"got {counts} for {survey.num_frames} frames, of which {lost[:5]} show faces that are "
-            "in no track; expected every frame and every face to be accounted for"
+            f"got {counts} for {boundaries.num_frames} frames, of which {lost[:5]} show faces that "
+            "are in no track; expected every frame and every face to be accounted for"
         )
     return counts
 

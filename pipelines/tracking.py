@@ -1,7 +1,8 @@
 """Link the faces found in the frames of one shot into tracks.
 
-Each frame's boxes are assigned one-to-one to the last boxes of the running tracks so that the sum
-of overlaps is greatest; what is left begins new tracks. A track that meets nothing for longer than
+The boxes found in a frame are assigned one-to-one to those of the running tracks, carried there by
+the motion of the picture (see `pipelines.flow`), so that the sum of overlaps is greatest; what is
+left begins new tracks. A track that meets nothing for longer than
 ``max_gap`` frames ends. Since a call sees one shot, no identity crosses a cut.
 """
 
@@ -12,11 +13,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from avbench.data import JSON, FloatArray, IntArray, Shot
 
-from .faces import Detections, iou
+from .faces import Detections, assign
+from .flow import Flows
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class TrackSettings:
 
     min_iou: float = 0.3
     """Least overlap of a box with a track's last one."""
-    max_gap: int = 12
-    """Most frames in a row without a detection inside a track; about half a second."""
+    max_gap: int = 25
+    """Most frames in a row without a detection inside a track: one second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +37,10 @@ class LinkedFaces:
     start: int
     """First frame in the 25 fps video."""
     boxes: FloatArray
-    """x0, y0, x1, y1 in source pixels, interpolated where the face was missed; shape (T, 4)."""
+    """x0, y0, x1, y1 in source pixels, carried or interpolated where the face was
+    not looked for or missed; shape (T, 4)."""
     scores: FloatArray
-    """Detector confidence, NaN where the box is interpolated; shape (T,)."""
+    """Detector confidence, NaN where the box is carried or interpolated; shape (T,)."""
     mouths: FloatArray
     """x, y of the mouth's centre in source pixels, interpolated likewise; shape (T, 2)."""
 
@@ -81,16 +83,24 @@ class LinkedFaces:
 class _Running:
     """A track while it is being built: the frames in which the face was found."""
 
+    flows: Flows
     frames: list[int] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
     boxes: list[FloatArray] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     mouths: list[FloatArray] = field(default_factory=list)
 
     def add(self, frame: int, found: Detections, row: int) -> None:
         self.frames.append(frame)
+        self.rows.append(row)
         self.boxes.append(found.boxes[row])
         self.scores.append(float(found.scores[row]))
         self.mouths.append(found.mouths[row])
+
+    def expected(self, frame: int) -> FloatArray:
+        """Return the box to look for in a later frame: where it was carried, or the last one."""
+        way = self.flows.ahead.get((self.frames[-1], self.rows[-1]), [])
+        return way[step] if (step := frame - self.frames[-1] - 1) < len(way) else self.boxes[-1]
 
     def finish(self, unseen: Set[int]) -> LinkedFaces:
         """Make the track; beyond its ends it lasts through frames that nobody looked at."""
@@ -102,12 +112,37 @@ class _Running:
         every = np.arange(start, stop)
         scores = np.full(len(every), np.nan)
         scores[np.array(self.frames) - start] = self.scores
-        return LinkedFaces(
-            start=start,
-            boxes=_fill(every, self.frames, np.stack(self.boxes)),
-            scores=scores,
-            mouths=_fill(every, self.frames, np.stack(self.mouths)),
-        )
+        boxes = self._boxes(start, stop)
+        # The mouth keeps its place in the box from one detection to the next.
+        found = np.stack(self.boxes)
+        places = (np.stack(self.mouths) - found[:, :2]) / (found[:, 2:] - found[:, :2])
+        sizes = boxes[:, 2:] - boxes[:, :2]
+        mouths = boxes[:, :2] + _fill(every, self.frames, places) * sizes
+        return LinkedFaces(start=start, boxes=boxes, scores=scores, mouths=mouths)
+
+    def _boxes(self, start: int, stop: int) -> FloatArray:
+        """Return a box for every frame: found, carried, or interpolated between such."""
+        known = dict(zip(self.frames, self.boxes, strict=True))
+        first, last = (self.frames[0], self.rows[0]), (self.frames[-1], self.rows[-1])
+        for back, box in enumerate(self.flows.back.get(first, [])):
+            known[first[0] - 1 - back] = _resized(box, self.boxes[0])
+        for ahead, box in enumerate(self.flows.ahead.get(last, [])):
+            known[last[0] + 1 + ahead] = _resized(box, self.boxes[-1])
+        for (a, row), (b, _) in pairwise(zip(self.frames, self.rows, strict=True)):
+            way = self.flows.ahead.get((a, row), [])[: b - a]
+            # What the box drifted by until it was found again is spread evenly over its way.
+            drift = known[b] - way[-1] if len(way) == b - a else np.zeros(4)
+            for step, box in enumerate(way[: b - a - 1], start=1):
+                known[a + step] = box + drift * step / (b - a)
+        frames = sorted(frame for frame in known if start <= frame < stop)
+        table = np.stack([known[frame] for frame in frames])
+        return _fill(np.arange(start, stop), frames, table)
+
+
+def _resized(box: FloatArray, like: FloatArray) -> FloatArray:
+    """Return a box with the size of another: a growing mouth is no growing face."""
+    centre, half = (box[:2] + box[2:]) / 2, (like[2:] - like[:2]) / 2
+    return np.concatenate([centre - half, centre + half])
 
 
 def _fill(every: IntArray, frames: Sequence[int], values: FloatArray) -> FloatArray:
@@ -116,35 +151,11 @@ def _fill(every: IntArray, frames: Sequence[int], values: FloatArray) -> FloatAr
     return np.stack(columns, axis=1)
 
 
-def assign(last: FloatArray, boxes: FloatArray, min_iou: float) -> list[tuple[int, int]]:
-    """Pair tracks with boxes one-to-one so that the sum of overlaps is greatest.
-
-    Parameters
-    ----------
-    last
-        Last box of each track; shape (K, 4).
-    boxes
-        Boxes of the frame; shape (N, 4).
-    min_iou
-        Pairs that overlap less are not made.
-
-    Returns
-    -------
-    list of (track, box)
-        Row numbers, ascending.
-    """
-    overlap = iou(last, boxes)
-    overlap = np.where(overlap < min_iou, 0.0, overlap)
-    rows, columns = linear_sum_assignment(overlap, maximize=True)
-    return [
-        (int(row), int(column))
-        for row, column in zip(rows, columns, strict=True)
-        if overlap[row, column] > 0
-    ]
-
-
 def link(
-    detections: Mapping[int, Detections], shot: Shot, settings: TrackSettings
+    detections: Mapping[int, Detections],
+    shot: Shot,
+    settings: TrackSettings,
+    flows: Flows | None = None,
 ) -> list[LinkedFaces]:
     """Link the detections of one shot.
 
@@ -156,6 +167,8 @@ def link(
         Frames outside it are ignored.
     settings
         How boxes are linked.
+    flows
+        Where the detections were carried, if they were followed.
 
     Returns
     -------
@@ -163,6 +176,7 @@ def link(
         Every detection of the shot is in exactly one of them; ordered by start, then from left
         to right.
     """
+    flows = flows or Flows()
     running: list[_Running] = []
     ended: list[_Running] = []
     for frame in range(shot.start, shot.stop):
@@ -175,12 +189,12 @@ def link(
         running = alive
         left = set(range(len(found)))
         if running:
-            last = np.stack([track.boxes[-1] for track in running])
+            last = np.stack([track.expected(frame) for track in running])
             for track_row, box_row in assign(last, found.boxes, settings.min_iou):
                 running[track_row].add(frame, found, box_row)
                 left.remove(box_row)
         for row in sorted(left):
-            track = _Running()
+            track = _Running(flows)
             track.add(frame, found, row)
             running.append(track)
     unseen = set(range(shot.start, shot.stop)) - detections.keys()

@@ -6,7 +6,7 @@ it (see `pipelines.faces.boxes`).
 """
 
 from .blazeface import BlazeFace, corners, face_box, squares
-from .boxes import PAD_VALUE, Detections, Detector, iou, merge
+from .boxes import PAD_VALUE, CloseDetector, Detections, Detector, assign, iou, merge
 from .registry import DETECTORS, WEIGHTS, check_weights, load_detector, weights_sha256
 
 __all__ = [
@@ -14,8 +14,10 @@ __all__ = [
     "PAD_VALUE",
     "WEIGHTS",
     "BlazeFace",
+    "CloseDetector",
     "Detections",
     "Detector",
+    "assign",
     "check_weights",
     "corners",
     "face_box",

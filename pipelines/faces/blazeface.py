@@ -14,6 +14,9 @@ from avbench.quiet import hushed
 
 from .boxes import PAD_VALUE, Detections, merge
 
+CLOSE = 2.5
+"""Side of the square in which a face is looked for again, in longer sides of its box."""
+
 
 def face_box(squares: FloatArray) -> FloatArray:
     """Turn BlazeFace's squares into boxes from hairline to chin; (N, 4) to (N, 4).
@@ -77,6 +80,22 @@ class BlazeFace:
                 found, *(self._look_inside(image, *s) for s in corners(height, width))
             )
         return merge(found)
+
+    def near(self, image: UInt8Array, boxes: FloatArray) -> Detections:
+        """Find the faces around the given boxes of an RGB picture; (H, W, 3) and (N, 4).
+
+        Each is looked for in a square around its box, of which it takes about the part that it
+        takes of the whole picture in a close-up.
+        """
+        height, width = image.shape[:2]
+        parts = [Detections.none()]
+        for x0, y0, x1, y1 in boxes:
+            side = min(round(CLOSE * max(x1 - x0, y1 - y0)), height, width)
+            left = round((x0 + x1 - side) / 2)
+            top = round((y0 + y1 - side) / 2)
+            left, top = min(max(left, 0), width - side), min(max(top, 0), height - side)
+            parts.append(self._look_inside(image, left, top, side))
+        return merge(Detections.join(*parts))
 
     def _look(self, image: UInt8Array, left: int = 0, top: int = 0) -> Detections:
         """Run the network on part of a picture whose corner lies at (left, top)."""

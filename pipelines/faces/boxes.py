@@ -10,9 +10,10 @@ geometry and one set of thresholds serve every detector.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from avbench.data import FloatArray, UInt8Array
 
@@ -73,6 +74,15 @@ class Detector(Protocol):
         ...
 
 
+@runtime_checkable
+class CloseDetector(Detector, Protocol):
+    """One that can also look at places where faces were a moment ago, in less time."""
+
+    def near(self, image: UInt8Array, boxes: FloatArray) -> Detections:
+        """Find the faces around the given boxes of an RGB picture; (H, W, 3) and (N, 4)."""
+        ...
+
+
 def iou(first: FloatArray, second: FloatArray) -> FloatArray:
     """Return intersection over union of every box with every other; (N, 4), (M, 4) to (N, M).
 
@@ -86,6 +96,33 @@ def iou(first: FloatArray, second: FloatArray) -> FloatArray:
     total = areas[0][:, None] + areas[1][None, :] - shared
     result: FloatArray = shared / np.maximum(total, 1e-9)
     return result
+
+
+def assign(last: FloatArray, boxes: FloatArray, min_iou: float) -> list[tuple[int, int]]:
+    """Pair tracks with boxes one-to-one so that the sum of overlaps is greatest.
+
+    Parameters
+    ----------
+    last
+        Last box of each track; shape (K, 4).
+    boxes
+        Boxes of the frame; shape (N, 4).
+    min_iou
+        Pairs that overlap less are not made.
+
+    Returns
+    -------
+    list of (track, box)
+        Row numbers, ascending.
+    """
+    overlap = iou(last, boxes)
+    overlap = np.where(overlap < min_iou, 0.0, overlap)
+    rows, columns = linear_sum_assignment(overlap, maximize=True)
+    return [
+        (int(row), int(column))
+        for row, column in zip(rows, columns, strict=True)
+        if overlap[row, column] > 0
+    ]
 
 
 def merge(found: Detections, overlap: float = 0.4, within: float = 0.8) -> Detections:

@@ -26,8 +26,12 @@ class ShotFinder(Protocol):
         """Take the next picture; RGB, shape (H, W, 3)."""
         ...
 
+    def settled(self) -> Boundaries:
+        """Return the boundaries of as many frames as no later picture can tell otherwise of."""
+        ...
+
     def finish(self) -> Boundaries:
-        """Return the boundaries of the frames so far."""
+        """Return the boundaries of the frames so far, those that were settled among them."""
         ...
 
     def table(self) -> Mapping[str, FloatArray]:

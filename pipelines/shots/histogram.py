@@ -195,6 +195,7 @@ class ShotDetector:
         self._spread: list[list[float]] = [[] for _ in self.settings.spans]
         self._blend: list[list[float]] = [[] for _ in self.settings.spans]
         self._change: list[list[float]] = [[] for _ in self.settings.spans]
+        self._settled = Boundaries(0, (), ())
 
     def push(self, image: UInt8Array) -> None:
         """Take the next picture; RGB, shape (H, W, 3)."""
@@ -213,14 +214,14 @@ class ShotDetector:
             if now >= span:
                 self._settle_span(column, span, now - span // 2)
 
-    def scores(self) -> ShotScores:
-        """Return the scores of all frames so far."""
+    def scores(self, start: int = 0) -> ShotScores:
+        """Return the scores of all frames so far, or of those from ``start`` on."""
         return ShotScores(
-            step=np.array(self._step),
-            hard=np.array(self._hard),
-            spread=self._by_frame(self._spread),
-            blend=self._by_frame(self._blend),
-            change=self._by_frame(self._change),
+            step=np.array(self._step[start:]),
+            hard=np.array(self._hard[start:]),
+            spread=self._by_frame(self._spread, start),
+            blend=self._by_frame(self._blend, start),
+            change=self._by_frame(self._change, start),
         )
 
     def table(self) -> Mapping[str, FloatArray]:
@@ -232,12 +233,31 @@ class ShotDetector:
                 columns[f"{name}_{span}"] = getattr(scores, name)[:, column]
         return columns
 
+    def settled(self) -> Boundaries:
+        """Return the boundaries of as many frames as no later picture can tell otherwise of."""
+        settings, done = self.settings, self._settled
+        # A decision looks so far around; twice that, since cuts join transitions.
+        reach = 2 * (max([0, *settings.spans]) + max(settings.vicinity, settings.flash + 2))
+        stop = len(self._step) - reach
+        if stop > done.num_frames:
+            start = max(done.num_frames - reach, 0)
+            found = find_boundaries(self.scores(start), settings)
+            spans = [(a + start, b + start) for a, b in found.transitions]
+            spans = [span for span in spans if span[0] >= done.num_frames]
+            # A transition is settled when all of it is.
+            stop = min([stop, *(a for a, b in spans if b > stop)])
+            cuts = tuple(c + start for c in found.cuts if done.num_frames <= c + start < stop)
+            over = tuple(span for span in spans if span[1] <= stop)
+            self._settled = Boundaries(stop, done.cuts + cuts, done.transitions + over)
+        return self._settled
+
     def finish(self) -> Boundaries:
-        """Return the boundaries of the frames so far."""
+        """Return the boundaries of the frames so far, those that were settled among them."""
         return find_boundaries(self.scores(), self.settings)
 
-    def _by_frame(self, columns: list[list[float]]) -> FloatArray:
-        return np.array(columns, np.float64).reshape(len(columns), len(self._step)).T
+    def _by_frame(self, columns: list[list[float]], start: int) -> FloatArray:
+        table = np.array([column[start:] for column in columns], np.float64)
+        return table.reshape(len(columns), len(self._step) - start).T
 
     def _distance(self, first: int, second: int) -> float:
         one, two = self._recent[first].histogram, self._recent[second].histogram

@@ -167,7 +167,7 @@ def info(tmp_path: Path) -> MediaInfo:
 
 
 def test_sound_is_cut_with_its_context(info: MediaInfo) -> None:
-    sound = Sound.read(info.path, info, 50)
+    sound = Sound.read(info.path, info)
     assert sound.heard == (0, 50)
     audio, context = sound.around(10, 40, 25)
     assert audio.shape == ((30 + 50) * 640,)
@@ -178,6 +178,6 @@ def test_sound_is_cut_with_its_context(info: MediaInfo) -> None:
 
 
 def test_sound_that_ends_early_is_known(info: MediaInfo) -> None:
-    sound = Sound.read(info.path, info, 80)
+    sound = Sound.read(info.path, info)
     assert sound.heard == (0, 50)
     assert sound.around(20, 50, 25)[1] == {"before": 20, "after": 0}

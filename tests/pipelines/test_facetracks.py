@@ -20,7 +20,7 @@ from pipelines.faces import DETECTORS, Detections, face_box, iou
 from pipelines.facetracks import FacetrackSettings, UnitReport, process_video
 
 HEIGHT, WIDTH = 120, 200
-SQUARES = FacetrackSettings(detector="squares", min_face=20)
+SQUARES = FacetrackSettings(detector="squares", min_face=20, detect_every=2)
 
 
 def find_squares(image: UInt8Array) -> Detections:
@@ -207,7 +207,7 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
 
 def test_settings_say_everything_as_json() -> None:
     plain = json.loads(json.dumps(FacetrackSettings().as_json()))
-    assert plain["step_version"] == 1
+    assert plain["step_version"] == 2
     assert plain["shots"]["threshold"] == FacetrackSettings().shots.threshold
     assert plain["min_track"] == 25
 

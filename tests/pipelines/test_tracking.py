@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avbench.data import FloatArray, Shot
-from pipelines.faces import Detections
-from pipelines.tracking import LinkedFaces, TrackSettings, assign, link, split
+from pipelines.faces import Detections, assign
+from pipelines.tracking import LinkedFaces, TrackSettings, link, split
 
 SETTINGS = TrackSettings()
 
@@ -53,7 +53,7 @@ def test_a_gap_is_interpolated_and_marked() -> None:
     assert track.found(seen) == pytest.approx(23 / 30)
 
 
-@pytest.mark.parametrize(("missing", "tracks"), [(12, 1), (13, 2)])
+@pytest.mark.parametrize(("missing", "tracks"), [(25, 1), (26, 2)])
 def test_a_gap_beyond_the_limit_ends_a_track(missing: int, tracks: int) -> None:
     seen = {t: Detections.none() for t in range(60)}
     seen |= {t: found(face(100)) for t in (*range(20), *range(20 + missing, 60))}
