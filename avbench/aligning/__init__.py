@@ -4,6 +4,8 @@
 - `chain`: from votes to a chain that never goes back;
 - `smoothing`: gaps filled, and steps smoothed;
 - `posterior`: from posteriors to the likeliest alignment;
+- `marginal`: from posteriors to the middle of what is probable, and the doubt;
+- `similar`: an aligner out of any embeddings;
 - `whole`: all of these together: embeddings in, an alignment out.
 
 References

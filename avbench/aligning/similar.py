@@ -10,7 +10,7 @@ from avbench.data import Clip, Embeddings, FloatArray, Prediction
 from avbench.methods import Aligned, Embedder
 from avbench.similarity import similarity_matrix
 
-SHARPNESS = 3.0
+SHARPNESS = 4.0
 """What cosines, less the means of their row and column, are multiplied by before the softmax."""
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
 from avbench.aligning.chain import longest_chain, tally, weighted_chain
+from avbench.aligning.marginal import middle
 from avbench.aligning.posterior import TURN, mean_posteriors, viterbi
 from avbench.aligning.smoothing import Rule, adaptive, whole_rows
 from avbench.aligning.windows import ask, in_step, votes
@@ -14,10 +15,21 @@ from avbench.data import Alignment, Embeddings, FloatArray, IntArray
 from avbench.errors import DataError, UnknownName
 from avbench.methods import Aligner
 
-How = Literal["chain", "weighted-chain", "viterbi"]
-"""How windows become one alignment: run by run as in the paper, as one chain, or by `viterbi`."""
+How = Literal["chain", "weighted-chain", "viterbi", "median"]
+"""How windows become one alignment: run by run as in the paper, as one chain, the likeliest path
+(`viterbi`), or the median of what is probable (`avbench.aligning.marginal`)."""
 CENTRE, ROW_FRAMES = 2, 5
 """Frame of a row that it speaks for, and frames that it sees."""
+
+
+class AlignedRows(NamedTuple):
+    """An alignment of rows."""
+
+    video_rows: IntArray
+    """Row of picture of each row of sound, never falling; shape (A,)."""
+    doubt: FloatArray
+    """How far from the truth it may be, in rows, by the aligner's own posteriors; NaN where the
+    way of aligning does not tell; shape (A,)."""
 
 
 def whole(
@@ -37,8 +49,8 @@ def whole(
     rows
         Embeddings of the clip; shapes (M, D) and (A, D), M and A may differ.
     how
-        ``"chain"`` and ``"weighted-chain"`` need nothing but indices; ``"viterbi"`` needs an
-        aligner with posteriors.
+        ``"chain"`` and ``"weighted-chain"`` need nothing but indices; ``"viterbi"`` and
+        ``"median"`` need an aligner with posteriors.
     rule
         Of smoothing, for chains (`avbench.aligning.smoothing.adaptive`). None is ``"lowest"`` for
         ``"chain"``, as in the paper, and ``"none"`` for ``"weighted-chain"``: even the least
@@ -60,7 +72,7 @@ def whole(
         If ``how`` is unknown, or needs posteriors that the method does not give.
     """
     found = align_rows(method, rows, how, rule=rule, turn=turn)
-    return Alignment(to_frames(found, len(rows.video) + ROW_FRAMES - 1))
+    return Alignment(to_frames(found.video_rows, len(rows.video) + ROW_FRAMES - 1))
 
 
 def align_rows(
@@ -71,7 +83,7 @@ def align_rows(
     rule: Rule | None = None,
     turn: float = TURN,
     expected: IntArray | None = None,
-) -> IntArray:
+) -> AlignedRows:
     """Align a clip of any length, row by row; parameters and errors are those of `whole`.
 
     Parameters
@@ -82,20 +94,26 @@ def align_rows(
 
     Returns
     -------
-    IntArray
-        Row of picture of each row of sound; shape (A,).
+    AlignedRows
+        Row of picture of each row of sound, and the doubt.
     """
     if how not in get_args(How):
         raise UnknownName("way to align a clip", how, get_args(How))
     video, audio = rows
     expected = in_step(len(audio)) if expected is None else expected
     answers = ask(method, rows, expected)
-    if how != "viterbi":
+    if how in ("chain", "weighted-chain"):
         smoothing = rule or ("lowest" if how == "chain" else "none")
-        return _chained(votes(answers, len(audio)), how, smoothing, len(video))
+        chained = _chained(votes(answers, len(audio)), how, smoothing, len(video))
+        return AlignedRows(chained, np.full(len(audio), np.nan))
     blocks = mean_posteriors(answers, len(video), expected)
-    offsets = viterbi(blocks, turn, np.diff(expected, prepend=expected[:1]))
-    return np.asarray((offsets + expected).clip(0, len(video) - 1))
+    moves = np.diff(expected, prepend=expected[:1])
+    if how == "viterbi":
+        offsets, doubt = viterbi(blocks, turn, moves), np.full(len(audio), np.nan)
+    else:
+        offsets, doubt = middle(blocks, moves)
+    found = (offsets + expected).clip(0, len(video) - 1)
+    return AlignedRows(np.asarray(np.maximum.accumulate(found), np.int64), doubt)
 
 
 def _chained(said: FloatArray, how: How, rule: Rule, num_video: int) -> IntArray:
