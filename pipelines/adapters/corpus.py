@@ -22,6 +22,8 @@ from pipelines.units import Process, Source
 from .given import Given, mended, process_given
 from .layout import Entry, Layout
 
+RECENT = 256
+"""Clips whose facts are kept in memory."""
 Crops = Literal["auto", "own", "pipeline"]
 """auto: the corpus' own crops where it has them; own: those; pipeline: look for faces anew."""
 
@@ -40,7 +42,9 @@ class Corpus:
     seed: int = 0
     shares: Mapping[str, float] = field(default_factory=dict)
     """Shares of the splits; empty where ``rule`` decides for every file."""
-    _read: dict[str, Entry] = field(default_factory=dict)
+    _recent: dict[str, Entry] = field(default_factory=dict)
+    _digests: dict[str, str] = field(default_factory=dict)
+    """Of what is known of each clip; the facts of a million would not fit into memory."""
 
     def claim(self, found: Iterable[Source]) -> list[Source]:
         """Mark the files that are no clips of the corpus as passed over, before any is read."""
@@ -59,10 +63,12 @@ class Corpus:
             If a file beside it is damaged.
         """
         name = source.relative
-        if name not in self._read:
+        if name not in self._recent:
             known = self.layout.read(self.root, self.entries[name])
-            self._read[name] = replace(known, facts=units.clean(dict(known.facts)))
-        return self._read[name]
+            if len(self._recent) >= RECENT:
+                self._recent.clear()
+            self._recent[name] = replace(known, facts=units.clean(dict(known.facts)))
+        return self._recent[name]
 
     def place(self, source: Source) -> Place:
         """Return the split and the speaker of a clip."""
@@ -103,11 +109,15 @@ class Corpus:
             "sha256": units.digest_of(described),
         }
 
-    def _described(self, source: Source) -> JSON:
-        try:
-            return vars(self.entry(source)) | {"draw": None}
-        except DataError as error:
-            return str(error)
+    def _described(self, source: Source) -> str:
+        """Return a digest of all that is known of a clip."""
+        name = source.relative
+        if name not in self._digests:
+            try:
+                self._digests[name] = units.digest_of(vars(self.entry(source)) | {"draw": None})
+            except DataError as error:
+                self._digests[name] = str(error)
+        return self._digests[name]
 
     def facts(self, source: Source) -> dict[str, JSON]:
         """Return what a sample says of where it comes from."""

@@ -11,12 +11,15 @@ Traps that are handled here:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from .layout import Entry, Layout, below, files, read_lists, read_text
 from .transcripts import lrs
+
+log = logging.getLogger(__name__)
 
 LRS2_LISTS = {
     "pretrain.txt": "pretrain",
@@ -34,6 +37,11 @@ def _lrs2(root: Path) -> Iterator[Entry]:
     if not present:
         raise LRS2.wrong_root(root, "it holds neither main nor pretrain")
     listed = read_lists(root, LRS2_LISTS)
+    absent = [
+        clip for clip in listed if not any((root / p / f"{clip}.mp4").is_file() for p in present)
+    ]
+    if absent:
+        log.warning("%d clips of the lists are not there, such as %s", len(absent), absent[0])
     if "main" in present and not {"train", "val", "test"} & set(listed.values()):
         raise LRS2.wrong_root(root, "it holds clips in main and none of its lists names any")
     for path in files(root, *(f"{name}/*/*.mp4" for name in present)):

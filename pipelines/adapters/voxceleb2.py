@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from avbench.errors import DataError
+
 from .layout import Entry, Layout, below, files, read_text
 from .transcripts import voxceleb
 
@@ -42,10 +44,15 @@ def _read(root: Path, entry: Entry) -> Entry:
     inside = Path(*rest)
     sounds = (Path(part, tree, inside).with_suffix(kind) for tree, kind in SOUNDS)
     sound = next((path.as_posix() for path in sounds if (root / path).is_file()), "")
-    text = read_text(root / part / "txt" / inside.with_suffix(".txt"))
-    facts = voxceleb(text) if text is not None else {}
-    offset = int(facts.get("offset", PRINTED_ZERO)) - PRINTED_ZERO
-    return replace(entry, sound=sound, facts=facts, offset=offset)
+    place = Path(part, "txt", inside).with_suffix(".txt")
+    facts = voxceleb(read_text(root / place) or "")
+    if "offset" not in facts:
+        raise DataError(
+            f"{place.as_posix()}: is not there or states no Offset, so that it is not known how "
+            "sound and picture lie; unpack the texts, or take --layout speakers, which believes "
+            "the sound as it is."
+        )
+    return replace(entry, sound=sound, facts=facts, offset=facts["offset"] - PRINTED_ZERO)
 
 
 LAYOUT = Layout(

@@ -195,6 +195,9 @@ def test_voxceleb2_without_its_sound_is_rejected_in_one_sentence(
 ) -> None:
     flashes(tree.root / "test/mp4/id00017/_mjZ87sK6cA/00001.mp4")
     report = make(tree.root, "voxceleb2", tmp_path / "out")
+    assert "00001.txt: is not there or states no Offset" in report.rows[0].reason
+    tree.text("test/txt/id00017/_mjZ87sK6cA/00001.txt", VOX_TEXT.format(offset=1))
+    report = make(tree.root, "voxceleb2", tmp_path / "out")
     assert "00001.mp4: has no sound" in report.rows[0].reason
 
 
