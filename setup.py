@@ -88,7 +88,10 @@ setup(
             "tae-no-attention = baselines.tae:TaeNoAttention",
             "tae-crf = baselines.tae:TaeCrf",
         ],
-        "avbench.pipelines": ["facetracks = pipelines.build:build"],
+        "avbench.pipelines": [
+            "facetracks = pipelines.build:build",
+            "refine = pipelines.refine_sets:refine",
+        ],
         "avbench.exporters": [
             "lrs = pipelines.export.lrs:Lrs",
             "parquet = pipelines.export.parquet:Parquet",

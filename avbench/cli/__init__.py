@@ -26,6 +26,7 @@ COMMANDS = {
     "overlay": "Draw tracks, reasons and sync scores into a source video.",
     "stats": "Count what shard sets hold: splits, pairs, hours, offsets, drift.",
     "train": "Fit a method on a shard set.",
+    "refine": "Refuse tracks whose sound does not belong, by networks trained on the others.",
     "import-weights": "Turn weights that others released into a checkpoint.",
     "methods": "List the installed methods.",
     "protocols": "List the rules under which numbers may be compared.",
