@@ -59,11 +59,11 @@ DEFAULT = "lip-geometry"
 )
 @click.option(
     "--how",
-    type=click.Choice(["chain", "weighted-chain", "viterbi"]),
-    default="viterbi",
+    type=click.Choice(["chain", "weighted-chain", "viterbi", "median"]),
+    default="median",
     show_default=True,
     help="How three-second windows become one alignment: as in Shalev and Wolf (2020), by the "
-    "chain of most votes, or from probabilities.",
+    "chain of most votes, by the likeliest path, or by the median of what is probable.",
 )
 @click.option(
     "--face", type=click.IntRange(1), default=None, help="Go by this face only.  [default: surest]"
@@ -109,9 +109,10 @@ def command(video: Path, **options: Any) -> None:
     of the new file begin together and are of one length. Pictures are coded anew at the rate of
     the source, sound at its own rate with all channels.
 
-    The confidence says how far sound and lips agree after the repair above what the same method
-    finds in sound that cannot belong: good is p below 0.01, fair below 0.05. Where it is low
-    nothing is written, unless --anyway is given.
+    The confidence comes from what the same method makes of sound that cannot belong. It is low
+    where sound and lips agree no better, or the method doubts half as much as there or more:
+    nothing is then written, unless --anyway is given. It is good where a third of the drift or
+    less should remain, and fair in between.
 
     The video is only read. Exit code 0 where it was repaired or is in sync, 3 where it is damaged,
     shows no face, or its confidence is low.
@@ -127,7 +128,7 @@ def command(video: Path, **options: Any) -> None:
     \b
     In Python:
       from avbench.repairing import plan_repair, write_repair
-      write_repair(plan_repair(Path("talk.mp4"), aligner, "viterbi"), Path("fixed.mp4"))
+      write_repair(plan_repair(Path("talk.mp4"), aligner, "median"), Path("fixed.mp4"))
     """
     _check(video, options)
     repair = _plan(video, options)

@@ -2,7 +2,9 @@
 
 Everything is judged by how alike rows are (cosines less the means of their row and column), against
 the same face with its sound reversed and shifted, which cannot belong to it. An aligner finds some
-agreement in any sound, so that a repair is judged by what the same aligner finds in such sound.
+agreement in any sound, so that a repair is judged by what the same aligner finds in such sound, and
+by how much less it doubts than there. `DOUBT`, `WORTH` and `REMAINS` were chosen on the clips of
+``benchmarks/align_repairs.py`` with other damages than it measures.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import numpy as np
 from scipy import stats
 from scipy.ndimage import uniform_filter1d
 
+from avbench.aligning.whole import AlignedRows
 from avbench.data import Embeddings, FloatArray, IntArray
 from avbench.similarity import normalise
 
@@ -23,11 +26,18 @@ SPAN = 25
 """Rows that the agreement at one instant is the mean of: one second."""
 MOST_ROWS = 2500
 """Rows in the middle of a long clip that the surety of a repair is read from: 100 s."""
-GOOD, FAIR = 0.01, 0.05
-"""Largest p-values that are called good and fair."""
+SURE = 0.01
+"""Largest p-value that is believed."""
+DOUBT = 0.5
+"""Largest doubt that is believed, as a share of the doubt in wrongly joined sound."""
+WORTH = 8.0
+"""How often the doubt a drift must be for its repair to be called good."""
+REMAINS = 3.6
+"""Drift that remains after a repair, in units of the doubt: posteriors take neighbouring rows for
+independent of each other, which they are not."""
 
-Align = Callable[[Embeddings, IntArray], IntArray]
-"""Rows and the expected row of picture per row of sound, to the row of picture of each."""
+Align = Callable[[Embeddings, IntArray], AlignedRows]
+"""Rows and the expected row of picture per row of sound, to an alignment."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +48,28 @@ class Surety:
     """Agreement after alignment above that of wrongly joined sound, in the spread of the latter."""
     p_value: float
     """How often sound that does not belong comes so high, about."""
+    doubt: float
+    """Distance from the truth in frames by the aligner's own posteriors; NaN where it has none."""
+    chance_doubt: float
+    """The same for wrongly joined sound."""
+    drift: float
+    """Mean drift that the repair takes away, in frames."""
+
+    @property
+    def remains(self) -> float:
+        """Mean drift that may be left after the repair, in frames, about; NaN where unknown."""
+        return REMAINS * self.doubt
 
     @property
     def grade(self) -> str:
-        """``good``, ``fair`` or ``low``."""
-        if not self.p_value < FAIR:
+        """``good`` where a third of the drift or less may be left, ``fair`` or ``low``.
+
+        ``low`` where sound and lips agree no better than by chance, or the doubt is as large as in
+        sound that does not belong.
+        """
+        if not self.p_value < SURE or self.doubt > DOUBT * self.chance_doubt:
             return "low"
-        return "good" if self.p_value < GOOD else "fair"
+        return "good" if self.drift >= WORTH * self.doubt else "fair"
 
 
 def centred(rows: Embeddings) -> Embeddings:
@@ -87,7 +112,7 @@ def _smooth(values: FloatArray) -> FloatArray:
     return np.asarray(uniform_filter1d(values, min(SPAN, len(values)), mode="nearest"))
 
 
-def surety(rows: Embeddings, expected: IntArray, path: IntArray, align: Align) -> Surety:
+def surety(rows: Embeddings, expected: IntArray, found: AlignedRows, align: Align) -> Surety:
     """Judge an alignment by those that its aligner finds for sound that does not belong.
 
     Parameters
@@ -96,24 +121,31 @@ def surety(rows: Embeddings, expected: IntArray, path: IntArray, align: Align) -
         Embeddings of the clip.
     expected
         Row of picture that is shown with each row of sound; shape (A,).
-    path
-        Row of picture that each row of sound was given; shape (A,).
+    found
+        The alignment.
     align
         What found it.
     """
+    path = found.video_rows
     skip = max(len(path) - MOST_ROWS, 0) // 2
     part = slice(skip, skip + MOST_ROWS)
     low = int(expected[part].min())
     ready = centred(rows)
     heard = ready.audio[part]
-    found = float(along(Embeddings(ready.video, heard), path[part]).mean())
+    agrees = float(along(Embeddings(ready.video, heard), path[part]).mean())
     video, audio = rows.video[low:], rows.audio[part]
-    wrong = []
+    wrong, doubts = [], []
     for sound, ready_sound in zip(wrong_sounds(audio), wrong_sounds(heard), strict=True):
-        other = align(Embeddings(video, sound), expected[part] - low) + low
-        wrong.append(float(along(Embeddings(ready.video, ready_sound), other).mean()))
+        other = align(Embeddings(video, sound), expected[part] - low)
+        there = Embeddings(ready.video, ready_sound)
+        wrong.append(float(along(there, other.video_rows + low).mean()))
+        doubts.append(float(other.doubt.mean()))
     spread = float(np.std(wrong, ddof=1))
-    if not spread > 0:
-        return Surety(0.0, 1.0)
-    confidence = (found - float(np.mean(wrong))) / spread
-    return Surety(confidence, float(stats.t.sf(confidence, CHANCES - 1)))
+    confidence = (agrees - float(np.mean(wrong))) / spread if spread > 0 else 0.0
+    return Surety(
+        confidence=confidence,
+        p_value=float(stats.t.sf(confidence, CHANCES - 1)),
+        doubt=float(found.doubt.mean()),
+        chance_doubt=float(np.mean(doubts)),
+        drift=float(np.abs(path - expected).mean()),
+    )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice, repeat
 from pathlib import Path
 
 import numpy as np
 
-from avbench.aligning.whole import CENTRE, ROW_FRAMES, How, align_rows, to_frames
+from avbench.aligning.whole import CENTRE, ROW_FRAMES, AlignedRows, How, align_rows, to_frames
 from avbench.data import Clip, Embeddings, FloatArray, IntArray, UInt8Array
 from avbench.errors import DataError
 from avbench.media import iter_frames
@@ -42,6 +42,8 @@ class FaceRepair:
     held: int
     """Pictures that show what the one before shows."""
     surety: Surety
+    doubt: FloatArray
+    """How far from the truth each frame of sound may be, in frames, as `Surety.doubt`; (A - 4,)."""
     before: FloatArray
     """Agreement around each frame of sound as it was; shape (A - 4,)."""
     after: FloatArray
@@ -172,10 +174,11 @@ def align_face(
     place = (np.arange(heard - ROW_FRAMES + 1) + CENTRE).clip(max=count - 1)
     expected = (shown[place] - CENTRE).clip(0, len(rows.video) - 1)
 
-    def align(some: Embeddings, due: IntArray) -> IntArray:
+    def align(some: Embeddings, due: IntArray) -> AlignedRows:
         return align_rows(method, some, how, expected=due)
 
-    path = align(rows, expected)
+    aligned = align(rows, expected)
+    path = aligned.video_rows
     index = new[to_frames(path, len(new))]
     unchanged = np.arange(heard).clip(max=count - 1)
     whole = rows if len(new) == count else embed(method, images(), count, sound)
@@ -188,7 +191,11 @@ def align_face(
         centre=(float(middle[0]), float(middle[1])),
         video_index=index + start,
         held=count - len(new),
-        surety=surety(rows, expected, path, align),
+        surety=replace(
+            surety(rows, expected, aligned, align),
+            drift=float(np.abs(index - np.arange(heard)).mean()),
+        ),
+        doubt=aligned.doubt,
         before=over_time(whole, unchanged[: len(path)].clip(max=len(whole.video) - 1)),
         after=over_time(fixed, steps),
     )

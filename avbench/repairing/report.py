@@ -15,6 +15,7 @@ from avbench.data import JSON, FloatArray
 from avbench.errors import UsageError
 from avbench.media.retime import Retimed
 from avbench.plots import style
+from avbench.repairing.agreement import REMAINS
 from avbench.repairing.faces import FaceRepair
 from avbench.repairing.mend import Repair
 from avbench.repairing.plan import edit_rows
@@ -43,10 +44,12 @@ def summary(repair: Repair) -> str:
     counts = repair.retiming
     if not drift.any():
         return f"in sync already; confidence {repair.grade}"
+    left = max((face.surety.remains for face in repair.used), key=lambda r: (np.isnan(r), r))
+    about = "" if np.isnan(left) else f", about {_ms(left)} may remain"
     return (
         f"picture and sound are {_ms(drift.mean())} apart on average, {_ms(drift.max())} at most; "
         f"{counts.duplicated} pictures shown again, {counts.deleted} left out; "
-        f"confidence {repair.grade}"
+        f"confidence {repair.grade}{about}"
     )
 
 
@@ -99,6 +102,10 @@ def _face_json(face: FaceRepair, used: bool) -> dict[str, JSON]:
         "confidence": _known(face.surety.confidence),
         "p_value": _known(face.surety.p_value),
         "grade": face.surety.grade,
+        "doubt": _known(face.surety.doubt),
+        "chance_doubt": _known(face.surety.chance_doubt),
+        "drift_ms": _known(offset_to_ms(face.surety.drift)),
+        "remains_ms": _known(offset_to_ms(face.surety.remains)),
         "agreement_before": _known(float(face.before.mean())),
         "agreement_after": _known(float(face.after.mean())),
         "over_time": {
@@ -196,14 +203,17 @@ def _write(path: Path, text: str) -> None:
 def figure(repair: Repair, *, width: float = 7.0) -> Figure:
     """Draw how far sound and picture are apart over time, and how well they agree.
 
-    Above, the drift that was found, in milliseconds; below, the agreement in the second around
-    each instant, before and after, in units of the spread of sound that does not belong.
+    Above, the drift that was found, in milliseconds, and what may remain of it; below, the
+    agreement in the second around each instant, before and after, in units of the spread of sound
+    that does not belong.
     """
     with style.styled():
         drawn = style.new_figure(width, 0.55 * width)
         above, below = drawn.subplots(2, 1, sharex=True)
         time = np.arange(len(repair.drift)) / FPS
         above.step(time, offset_to_ms(1) * repair.drift, where="post", color=style.PALETTE[0])
+        for face in repair.used:
+            _doubt(above, repair, face)
         above.axhline(0, color=style.FAINT, linewidth=0.8, zorder=1)
         above.set_ylabel("Sound early by (ms)")
         for face in repair.used:
@@ -223,6 +233,16 @@ def _lines(axes: Axes, face: FaceRepair, *, first: bool) -> None:
     for values, color, name in looks:
         time = (face.start + 2 + np.arange(len(values))) / FPS
         axes.plot(time, values, color=color, label=name if first else None)
+
+
+def _doubt(axes: Axes, repair: Repair, face: FaceRepair) -> None:
+    """Shade what may remain, where the aligner tells."""
+    if np.isnan(face.doubt).any():
+        return
+    place = face.start + 2 + np.arange(len(face.doubt))
+    middle, room = repair.drift[place], REMAINS * face.doubt
+    low, high = offset_to_ms(1) * (middle - room), offset_to_ms(1) * (middle + room)
+    axes.fill_between(place / FPS, low, high, color=style.PALETTE[0], alpha=0.15, linewidth=0)
 
 
 def _svg(drawn: Figure) -> str:
