@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from avbench import methods
-from avbench.benchmark import evaluate
+from avbench.benchmark import evaluate, unfit
 from avbench.data import Alignment, Clip
-from avbench.methods import EmbeddingMethod, Method
+from avbench.methods import Aligner, EmbeddingMethod, Method
 from avbench.synthetic import render_talking
 from avbench.tasks import OffsetTask
 from avbench.timing import SAMPLES_PER_FRAME
@@ -83,8 +83,15 @@ def test_it_answers_every_length_and_leaves_the_clip_alone(name: str, length: in
     frames, audio = clip.frames.copy(), clip.audio.copy()
     prediction = method.predict(seen)
     assert prediction.key == clip.key
-    assert prediction.offset is not None
-    assert abs(prediction.offset) <= 5
+    if isinstance(method, Aligner):
+        shown = prediction.alignment.video_index
+        assert len(shown) == length
+        assert shown.min() >= 0
+        assert shown.max() < length
+        assert (np.diff(shown) >= 0).all()
+    else:
+        assert prediction.offset is not None
+        assert abs(prediction.offset) <= 5
     if prediction.scores is not None:
         assert prediction.scores.shape == (11,)
         assert int(np.argmax(prediction.scores)) - 5 == prediction.offset
@@ -102,7 +109,7 @@ def test_it_gives_the_same_answer_again(name: str) -> None:
         first = method.predict(seen)
         for other in (method, again, copy):
             second = other.predict(seen)
-            assert second.offset == first.offset
+            assert np.array_equal(second.alignment.video_index, first.alignment.video_index)
             assert second.confidence == pytest.approx(first.confidence, nan_ok=True)
             if first.scores is not None:
                 assert np.array_equal(second.scores, first.scores)
@@ -111,6 +118,8 @@ def test_it_gives_the_same_answer_again(name: str) -> None:
 @every_method
 def test_a_slice_of_a_clip_answers_as_the_window_itself(name: str) -> None:
     method = load(name)
+    if isinstance(method, Aligner):
+        pytest.skip("its rows are asked for in test_aligners")
     if not isinstance(method, EmbeddingMethod):
         assert not hasattr(method, "compare"), "a method that compares must embed as well"
         return
@@ -134,7 +143,9 @@ def test_a_slice_of_a_clip_answers_as_the_window_itself(name: str) -> None:
 def test_all_methods_stand_where_they_should(heads: list[Clip]) -> None:
     """The oracle is perfect, a constant is at chance, and the others know early from late."""
     task = OffsetTask(lengths=(20,), repeats=12, windows_per_clip=2)
-    outcome = evaluate([load(name) for name in NAMES], heads, task)
+    asked = [method for name in NAMES if not unfit(method := load(name), task)]
+    assert {method.name for method in asked} >= {"constant", "oracle", "syncnet", "sync-e2e"}
+    outcome = evaluate(asked, heads, task)
     assert not outcome.failures
     assert not outcome.refusals
     for name, part in outcome.predictions.groupby("method"):
