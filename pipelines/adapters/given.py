@@ -22,16 +22,14 @@ from avbench.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from pipelines.crops import CropJob, CropSettings, Sound, crop_squares, write_crops
 from pipelines.facetracks import (
     KEPT,
+    REASONS,
     NamedTrack,
-    Survey,
     UnitReport,
-    account,
     clip_facts,
     source_facts,
     write_rest,
 )
 from pipelines.settings import FacetrackSettings
-from pipelines.shots import Boundaries
 from pipelines.tracking import LinkedFaces, split
 
 
@@ -138,63 +136,66 @@ def process_given(
     info = media.probe(path)
     if info.audio_codec is None:
         raise DataError(f"{path.name}: has no sound; put the file that holds it in its place.")
-    survey = _look(path)
-    sound = Sound.read(path, info, survey.num_frames)
-    first = min(max(sound.heard[0], offset), sound.heard[1])
-    sound = Sound(sound.audio, (first, sound.heard[1]), sound.warnings)
-    shot = Shot(video_id, 0, 0, survey.num_frames)
-    if len(alignment) not in (0, survey.num_frames):
+    pts, warnings = _look(path)
+    if len(alignment) not in (0, len(pts)):
         raise DataError(
             f"{path.name}: its text gives the alignment of {len(alignment)} frames and it has "
-            f"{survey.num_frames}; mend the text."
+            f"{len(pts)}; mend the text."
         )
-    tracks = list(given) if given is not None else [_whole(survey.num_frames, info, alignment)]
+    sound = Sound.read(path, info)
+    first = min(max(sound.heard[0], offset), sound.heard[1])
+    heard = first, min(sound.heard[1], len(pts))
+    sound = Sound(sound.audio, (first, sound.heard[1]), sound.warnings)
+    whole = given is None
+    tracks = [_whole(len(pts), info, alignment)] if given is None else given
+    shot = Shot(video_id, 0, 0, len(pts))
     named: list[NamedTrack] = []
-    extra: dict[str, dict[str, JSON]] = {}
-    rejected: list[tuple[Shot, LinkedFaces, str]] = []
-    for track in tracks:
-        faces = _faces(track, info.width, survey.num_frames)
-        for part, reason in _judge(faces, sound.heard, settings):
-            if reason != KEPT:
-                rejected.append((shot, part, reason))
-                continue
-            number = len(named)
-            squares = (
-                _square(len(part), info)
-                if given is None
-                else crop_squares(part.boxes, settings.crops)
-            )
-            key = f"{video_id}-0000-{number:02d}"
-            named.append(NamedTrack(key, shot, number, part, squares))
-            extra[key] = _facts_of(track, part.start, part.stop)
-    if given is None and len(named) == 1 and _is_stored(info, survey, named[0], settings.crops):
+    rejected: list[dict[str, JSON]] = []
+    for track, part, reason in _parts(tracks, info.width, heard, shot, settings):
+        facts = part.facts(()) | {"found": None}
+        if reason != KEPT:
+            rejected.append({"shot": 0, **facts, "reason": reason})
+            continue
+        squares = _square(len(part), info) if whole else crop_squares(part.boxes, settings.crops)
+        facts |= _facts_of(track, part.start, part.stop)
+        named.append(NamedTrack(shot, len(named), part, squares, facts))
+    if whole and len(named) == 1 and _is_stored(info, pts, named[0], settings.crops):
         write_atomic(out / f"{named[0].key}.mp4", media.join(path.read_bytes(), None))
     else:
         _write_pictures(path, out, named, settings.crops)
     source = source_facts(info)
-    facts = {clip.key: clip_facts(clip, named, survey) | extra[clip.key] for clip in named}
     for clip in named:
-        write_rest(out, clip, facts[clip.key], sound, survey, source, settings)
+        write_rest(out, clip, named, sound, pts, source, settings)
     return UnitReport(
         video_id=video_id,
         source=source,
-        num_frames=survey.num_frames,
-        shots=[[0, survey.num_frames]],
+        num_frames=len(pts),
+        shots=[[0, len(pts)]],
         transitions=[],
-        tracks=list(facts.values()),
-        rejected=[
-            {"shot": 0, **faces.facts(survey.faces), "reason": why} for _, faces, why in rejected
-        ],
-        frames=account(survey, [shot], named, rejected, True, settings),
-        warnings=survey.warnings + sound.warnings,
+        tracks=[clip_facts(clip, named) for clip in named],
+        rejected=rejected,
+        frames=_account(len(pts), named, rejected),
+        warnings=warnings + sound.warnings,
     )
 
 
-def _look(path: Path) -> Survey:
-    """Read the times of all pictures."""
+def _look(path: Path) -> tuple[list[float], list[str]]:
+    """Return the times of all pictures, and what is wrong with them."""
     with media.open_frames(path) as frames:
         pts = [frame.pts_s for frame in frames]
-        return Survey(np.array(pts), Boundaries(len(pts), (), ()), {}, list(frames.warnings), {})
+        return pts, list(frames.warnings)
+
+
+def _account(
+    num_frames: int, kept: Sequence[NamedTrack], rejected: Sequence[Mapping[str, JSON]]
+) -> dict[str, int]:
+    """Count every frame once: kept, or under the reason that came furthest."""
+    ranks = (KEPT, *REASONS)
+    state = np.full(num_frames, ranks.index("no-face"))
+    spans = [(r["start"], r["stop"], ranks.index(r["reason"])) for r in rejected]
+    for start, stop, rank in [*spans, *((t.faces.start, t.faces.stop, 0) for t in kept)]:
+        state[start:stop] = np.minimum(state[start:stop], rank)
+    return {name: int((state == rank).sum()) for rank, name in enumerate(ranks)}
 
 
 def _whole(num_frames: int, info: media.MediaInfo, alignment: Sequence[int]) -> Given:
@@ -204,16 +205,15 @@ def _whole(num_frames: int, info: media.MediaInfo, alignment: Sequence[int]) -> 
 
 
 def _is_stored(
-    info: media.MediaInfo, survey: Survey, track: NamedTrack, settings: CropSettings
+    info: media.MediaInfo, pts: Sequence[float], track: NamedTrack, settings: CropSettings
 ) -> bool:
     """Return whether the whole file is a crop as it is stored: to code it anew would only harm."""
-    times = survey.pts_s - survey.pts_s[0] - np.arange(survey.num_frames) / FPS
+    times = np.array(pts) - pts[0] - np.arange(len(pts)) / FPS
     return (
         info.video_codec == "h264"
         and (info.width, info.height, info.rotation) == (settings.size, settings.size, 0)
-        and len(track.faces) == survey.num_frames
+        and len(track.faces) == len(pts)
         and bool(np.abs(times).max() < 1e-3)
-        and not survey.warnings
     )
 
 
@@ -229,6 +229,19 @@ def _faces(track: Given, width: int, num_frames: int) -> LinkedFaces:
     last = max(min(len(track.boxes), num_frames - track.start), 0)
     boxes = np.array(track.boxes[:last], np.float64).reshape(-1, 4) * width
     return LinkedFaces(track.start, boxes, np.full(last, np.nan), np.full((last, 2), np.nan))
+
+
+def _parts(
+    tracks: Sequence[Given],
+    width: int,
+    heard: tuple[int, int],
+    shot: Shot,
+    settings: FacetrackSettings,
+) -> Iterator[tuple[Given, LinkedFaces, str]]:
+    """Yield the parts of all tracks, each with "kept" or the reason why it is not."""
+    for track in tracks:
+        for part, reason in _judge(_faces(track, width, len(shot)), heard, settings):
+            yield track, part, reason
 
 
 def _judge(
