@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from avbench.aligning import How, whole
-from avbench.data import Clip, Embeddings, FloatArray, Prediction
-from avbench.errors import DataError, UsageError
+from avbench.data import Alignment, Clip, Embeddings, FloatArray, Prediction
+from avbench.errors import DataError, UnknownName, UsageError
 from avbench.methods import Aligned
 from avbench.models import checkpoint as checkpoints
 from avbench.models.corrupt import Laws
@@ -32,9 +32,10 @@ from avbench.models.training import (
 )
 from avbench.models.trainset import Batch, TrainingSet
 from avbench.models.two_stream import Extractor, one_thread
+from avbench.warping import invert
 
 from ._shared import CACHE_MIB, training_set
-from .syncnet_local import held_out
+from .syncnet_local import SyncNetLocal, held_out
 
 SHALEV_2020 = """@article{shalev2020end,
   title   = {End to End Lip Synchronization with a Temporal AutoEncoder},
@@ -44,6 +45,7 @@ SHALEV_2020 = """@article{shalev2020end,
 }"""
 BATCH = 32
 """Windows that a decoder reads at once."""
+Asks = Literal["sound", "picture"]
 SEARCH = 25
 """Largest shift of a frame, as in section 5.1 of the paper."""
 COPIES = 6
@@ -89,9 +91,13 @@ class Tae:
         search: int = SEARCH,
         scale: float = 10.0,
         how: How | None = None,
+        asks: Asks = "sound",
     ) -> None:
         if search < 1:
             raise UsageError(f"got search {search}, expected at least 1 frame")
+        if asks not in get_args(Asks):
+            raise UnknownName("side that asks", asks, get_args(Asks))
+        self.asks: Asks = asks
         self.search = search
         self.how: How = how or self.HOW
         self._decoder = decoder.eval()
@@ -102,7 +108,12 @@ class Tae:
 
     @classmethod
     def load(
-        cls, checkpoint: Path | None = None, *, search: int = SEARCH, how: How | None = None
+        cls,
+        checkpoint: Path | None = None,
+        *,
+        search: int = SEARCH,
+        how: How | None = None,
+        asks: Asks = "sound",
     ) -> Any:
         """Make one from a checkpoint, the shipped one where None.
 
@@ -114,6 +125,10 @@ class Tae:
             Largest shift of a row in frames, against its place in an undamaged window.
         how
             How windows become the alignment of a whole clip (`avbench.aligning.whole`).
+        asks
+            ``"sound"``: a picture is looked for in three seconds for every frame of sound.
+            ``"picture"``: the other way round, without another training, as for warping sound in
+            section 6.3 of the paper; a clip's alignment is then turned around.
 
         Raises
         ------
@@ -127,7 +142,7 @@ class Tae:
                 f"{path} holds no decoder; give a file from 'avbench train --method {cls.name}'"
             )
         extractor = Extractor(found.extractor)
-        return cls(extractor, found.decoder, search=search, scale=found.scale, how=how)
+        return cls(extractor, found.decoder, search=search, scale=found.scale, how=how, asks=asks)
 
     @classmethod
     def start(
@@ -182,8 +197,8 @@ class Tae:
     def align(self, video: FloatArray, audio: FloatArray) -> Aligned:
         """Say which picture row each row of sound belongs to.
 
-        The decoder knows distances alone, which are the same from both sides: with the roles of
-        the two swapped, rows of picture are given their rows of sound (section 6.3 of the paper).
+        The decoder knows distances alone, which are the same from both sides: given sound as
+        picture and picture as sound, it says which row of sound each row of picture belongs to.
 
         Parameters
         ----------
@@ -231,7 +246,12 @@ class Tae:
 
     def predict(self, clip: Clip) -> Prediction:
         """Align a clip of any length."""
-        return Prediction(key=clip.key, alignment=whole(self, self.embed(clip), self.how))
+        rows = self.embed(clip)
+        if self.asks == "sound":
+            return Prediction(key=clip.key, alignment=whole(self, rows, self.how))
+        turned = whole(self, Embeddings(video=rows.audio, audio=rows.video), self.how)
+        index = invert(turned.video_index[None], len(clip))[0]
+        return Prediction(key=clip.key, alignment=Alignment(index))
 
     def fit(
         self,
@@ -285,7 +305,7 @@ class Tae:
             self.RECIPE,
             steps=steps or self.RECIPE.steps,
             clips=batch or self.RECIPE.clips,
-            rows=sizes.columns,
+            rows=SyncNetLocal.RECIPE.rows,  # so that the same clips are counted off
             bfloat16=has_bfloat16() if bfloat16 is None else bfloat16,
         )
         data = held_out(training_set(clips, recipe, cache_mib, self._extractor.network))

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from avbench import methods
-from avbench.data import Alignment, Clip
-from avbench.errors import DataError, UsageError
+from avbench.data import Alignment, Clip, Embeddings
+from avbench.errors import DataError, UnknownName, UsageError
 from avbench.methods import Aligner, EmbeddingMethod, Trainable
 from avbench.models.crf_decoder import CrfDecoderConfig
 from avbench.models.tae import SMALL, TaeConfig
@@ -114,8 +114,8 @@ def test_larger_windows_are_refused(kind, streams):
             )
 
 
-def test_an_untrained_field_finds_equal_rows_from_both_sides(streams):
-    """Before any training the field follows the cosines; roles can be swapped."""
+def test_an_untrained_field_finds_equal_rows(streams):
+    """Before any training the field follows the cosines."""
     method = started(TaeCrf, streams)
     rng = np.random.default_rng(0)
     video, _ = rows(3, 75, 25)
@@ -123,6 +123,28 @@ def test_an_untrained_field_finds_equal_rows_from_both_sides(streams):
     column = column.clip(max=70)
     audio = np.take_along_axis(video, column[..., None], 1)
     np.testing.assert_array_equal(method.align(video, audio).index, column)
+
+
+class Planted(TaeCrf):
+    """An untrained field on embeddings that are equal where picture and sound belong together."""
+
+    shown: np.ndarray
+
+    def embed(self, clip):
+        series = np.random.default_rng(0).standard_normal((200, 16)).astype(np.float32)
+        sound = series[: len(clip) - 4]
+        return Embeddings(video=series[self.shown[2:-2] - 2], audio=sound)
+
+
+@pytest.mark.parametrize("asks", ["sound", "picture"])
+def test_a_constant_offset_is_found_from_both_sides(streams, asks):
+    made = started(TaeCrf, streams)
+    method = Planted(made._extractor, made._decoder, asks=asks)
+    method.shown = np.arange(110) + 4  # sound frame a is shown at position a - 4
+    said = method.predict(blinking("any")).alignment.video_index
+    np.testing.assert_array_equal(said[8:-8], np.arange(8, 102) - 4)
+    with pytest.raises(UnknownName, match="side that asks"):
+        Planted(made._extractor, made._decoder, asks="nobody")
 
 
 @every
