@@ -34,15 +34,10 @@ from avbench.models.trainset import Batch, TrainingSet
 from avbench.models.two_stream import Extractor, one_thread
 from avbench.warping import invert
 
+from ._aligning import SHALEV_2020
 from ._shared import CACHE_MIB, training_set
 from .syncnet_local import SyncNetLocal, held_out
 
-SHALEV_2020 = """@article{shalev2020end,
-  title   = {End to End Lip Synchronization with a Temporal AutoEncoder},
-  author  = {Shalev, Yoav and Wolf, Lior},
-  journal = {arXiv preprint},
-  year    = {2020}
-}"""
 BATCH = 32
 """Windows that a decoder reads at once."""
 Asks = Literal["sound", "picture"]

@@ -70,7 +70,7 @@ def test_it_is_a_trainable_aligner(kind, streams):
     assert isinstance(method, Trainable)
     assert not isinstance(method, EmbeddingMethod)
     assert methods.load_class(kind.name) is kind
-    assert method.BIBTEX.startswith("@article{")
+    assert method.BIBTEX.startswith("@inproceedings{shalev2020")
 
 
 @every
