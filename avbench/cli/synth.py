@@ -30,16 +30,17 @@ import click
 )
 @click.option(
     "--kind",
-    type=click.Choice(["talking", "programme"]),
+    type=click.Choice(["talking", "programme", "redub"]),
     default="talking",
     show_default=True,
-    help="One head that speaks throughout, or several shots with cuts and dissolves.",
+    help="One head that speaks throughout; several shots with cuts and dissolves; or the same "
+    "sentences by ten speakers each, for avbench redub.",
 )
 @click.option(
     "--seconds",
     type=click.FloatRange(1, 3600),
     default=None,
-    help="Length of each video.  [default: 6 for talking, 30 for programme]",
+    help="Length of each video.  [default: 6 for talking, 30 for programme, about 4 for redub]",
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
@@ -84,6 +85,7 @@ def command(
       avbench synth --out demo/videos --videos 24 --pool test
       avbench synth --out demo/late --videos 8 --offset -4
       avbench synth --out demo/shows --kind programme --videos 4 --workers 4
+      avbench synth --out demo/redub --kind redub --videos 20 --pool test
     """
     from avbench.synthetic import CorpusRequest, write_corpus
 

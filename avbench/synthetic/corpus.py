@@ -22,17 +22,22 @@ from avbench.data import JSON
 from avbench.errors import AvbenchError, DataError, UsageError
 from avbench.media import write_video
 from avbench.progress import bar
+from avbench.synthetic import redub
 from avbench.synthetic.plan import KINDS, Recipe
 from avbench.synthetic.presets import DEFAULT_PRESET, find_preset
 from avbench.synthetic.programme import render
 from avbench.synthetic.truth import FORMAT
 from avbench.synthetic.voice import espeak_files
+from avbench.timing import FPS
 
 CRF = 23
 """H.264 quality of the written videos."""
 MANIFEST = "corpus.json"
 SPLIT = "split.csv"
 """Names the pool as the split and the voice as the speaker, for ``build-shards --split``."""
+
+RECORDINGS = "recordings.csv"
+"""Says who says which sentence, for ``avbench redub``."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,8 @@ class CorpusRequest:
 def write_corpus(out: Path, request: CorpusRequest, *, workers: int = 1) -> dict[str, JSON]:
     """Make the videos that are not there yet, then write ``corpus.json``; return its content.
 
-    Talking heads, which have one voice each, also get a ``split.csv``.
+    Talking heads, which have one voice each, also get a ``split.csv``, and redubs a
+    ``recordings.csv`` that says who says which sentence.
 
     Every ``<key>.mp4`` has ``<key>.truth.json`` beside it, which is written after it: a video
     with a truth is complete. The bytes do not depend on the workers or on interruptions.
@@ -119,8 +125,10 @@ def write_corpus(out: Path, request: CorpusRequest, *, workers: int = 1) -> dict
         for _ in _in_processes(partial(_write_one, out), missing, workers):
             progress.update(1)
     manifest = _manifest(out, request, recipes)
-    if request.kind == "talking":
+    if request.kind in ("talking", "redub"):
         _write_split(out, recipes, manifest["videos"])
+    if request.kind == "redub":
+        _write_recordings(out, recipes)
     _write_json(out / MANIFEST, manifest, indent=1)
     return manifest
 
@@ -212,8 +220,16 @@ def _manifest(out: Path, request: CorpusRequest, recipes: Sequence[Recipe]) -> d
         "preset": find_preset(request.preset).to_json(),
         "first": request.first,
         "videos": videos,
-        "seconds": round(sum(recipe.seconds for recipe in recipes), 3),
+        "seconds": round(sum(_seconds(out, recipe) for recipe in recipes), 3),
     }
+
+
+def _seconds(out: Path, recipe: Recipe) -> float:
+    """Return how long a video is; a redub is as long as its speech."""
+    if recipe.kind != "redub":
+        return recipe.seconds
+    truth = json.loads((out / f"{recipe.key}.truth.json").read_text("utf-8"))
+    return float(truth["num_frames"]) / FPS
 
 
 def _write_split(out: Path, recipes: Sequence[Recipe], videos: Sequence[JSON]) -> None:
@@ -225,6 +241,14 @@ def _write_split(out: Path, recipes: Sequence[Recipe], videos: Sequence[JSON]) -
         speaker = f"{voice['accent']}+{voice['variant']}"
         lines.append(f"{video['file']},{recipe.pool},{speaker},{video['sha256']}")
     _replace(out / SPLIT, "".join(f"{line}\n" for line in lines))
+
+
+def _write_recordings(out: Path, recipes: Sequence[Recipe]) -> None:
+    lines = ["file,speaker,sentence"]
+    for recipe in recipes:
+        speaker, sentence = redub.speaker_of(recipe.index), redub.sentence_of(recipe.index)
+        lines.append(f"{recipe.key}.mp4,speaker-{speaker},sentence-{sentence}")
+    _replace(out / RECORDINGS, "".join(f"{line}\n" for line in lines))
 
 
 def _write_json(path: Path, value: JSON, indent: int | None = None) -> None:

@@ -23,12 +23,12 @@ from avbench.timing import FPS
 
 VERSION = 3
 """Goes up when the same recipe would give other bytes."""
-KINDS = {"talking": 6.0, "programme": 30.0}
-"""Kind of video -> its usual length in seconds."""
+KINDS = {"talking": 6.0, "programme": 30.0, "redub": 4.0}
+"""Kind of video -> its usual length in seconds; of a redub, that of its speech, about."""
 MAX_OFFSET = 50
 """Largest planted offset in frames, a shot's own and the file's together."""
 
-_TALKING_SIZES = ((256, 256), (256, 288), (240, 320), (272, 272))
+TALKING_SIZES = ((256, 256), (256, 288), (240, 320), (272, 272))
 _PROGRAMME_SIZE = (360, 640)
 _SHOT_FRAMES = (60, 160)
 _DISSOLVE_PROBABILITY = 0.25
@@ -76,6 +76,8 @@ class Recipe:
             raise UsageError(f"got video number {self.index}; numbers start at 0")
         if self.shot_offsets and self.kind != "programme":
             raise UsageError("only the shots of a programme can have offsets of their own")
+        if self.kind == "redub" and self.offset:
+            raise UsageError("a redub has no offset; what it is for is another speaker's voice")
         if self.shot_offsets < 0 or abs(self.offset) + self.shot_offsets > MAX_OFFSET:
             raise UsageError(
                 f"cannot plant offsets of {self.offset} and {self.shot_offsets} frames; "
@@ -150,7 +152,7 @@ def make_plan(recipe: Recipe) -> Plan:
 
 def _plan_talking(recipe: Recipe) -> Plan:
     rng = recipe.rng("plan")
-    size = _TALKING_SIZES[int(rng.integers(len(_TALKING_SIZES)))]
+    size = TALKING_SIZES[int(rng.integers(len(TALKING_SIZES)))]
     x, y = size[1] * rng.uniform(0.42, 0.58), size[0] * rng.uniform(0.44, 0.5)
     shot = ShotPlan(
         start=0,

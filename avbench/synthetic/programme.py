@@ -10,6 +10,7 @@ import numpy as np
 
 from avbench.data import FloatArray, UInt8Array
 from avbench.distort import rng_for
+from avbench.synthetic import redub
 from avbench.synthetic.look import draw_look
 from avbench.synthetic.mouth import mouth_curves
 from avbench.synthetic.occluder import draw_occluder
@@ -128,6 +129,9 @@ def render_programme(
 
 def render(recipe: Recipe) -> Rendered:
     """Make the video of a recipe; its pictures are drawn when they are asked for."""
+    if recipe.kind == "redub":
+        audio, truth, plan, scene = redub.make(recipe)
+        return Rendered(audio, truth, plan, (scene,))
     plan = make_plan(recipe)
     preset = find_preset(recipe.preset)
     rng = recipe.rng("noise")
