@@ -91,6 +91,7 @@ setup(
         "avbench.pipelines": [
             "facetracks = pipelines.build:build",
             "refine = pipelines.refine_sets:refine",
+            "bench = pipelines.bench:bench",
         ],
         "avbench.exporters": [
             "lrs = pipelines.export.lrs:Lrs",

@@ -248,6 +248,7 @@ class _Builder:
                 "video_id": source.video_id,
                 "mark": list(source.mark),
                 "time_limit": self.options.time_limit,
+                "memory_limit": self.options.memory_limit,
             }
             if self.corpus:
                 payload["corpus"] = self.corpus.payload(source)
@@ -255,6 +256,7 @@ class _Builder:
         unit = corpus_unit if self.corpus else units.facetrack_unit
         function = partial(unit, self.process, self.settings)
         for video, receipt in self._phase(engine, "facetracks", function, jobs):
+            video.row = replace(video.row, decoder=_decoder_words(receipt))
             if "rejected" in receipt:
                 video.close("rejected", "facetracks", receipt["rejected"], video.row.attempts)
                 continue
@@ -476,6 +478,12 @@ class _Builder:
         if not options.keep_work and not any(row.status == FAILED for row in rows):
             shutil.rmtree(self.work)
         return BuildReport(self.out, rows, written, self.skipped)
+
+
+def _decoder_words(receipt: Mapping[str, JSON]) -> str:
+    """Return what was wrong with a file as it was read, and the decoder's own words for it."""
+    met = receipt.get("report", {}).get("warnings", [])
+    return "; ".join([*met, *receipt.get("decoder", [])])
 
 
 @contextmanager

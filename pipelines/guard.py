@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import faulthandler
+import resource
 import signal
 import sys
 import threading
@@ -32,6 +33,48 @@ def set_limit(seconds: float) -> None:
 
 
 _rearm: Callable[[float], None] | None = None
+
+
+@contextlib.contextmanager
+def memory_cap(megabytes: int) -> Iterator[None]:
+    """Let a unit have so much more memory than the process holds now; for Linux only.
+
+    The kernel refuses what goes beyond, whoever asks for it: Python, NumPy, or the decoder. Other
+    systems do not say how much a process holds, and there is no cap.
+
+    Raises
+    ------
+    MemoryError
+        If it is asked for.
+    """
+    held = _memory_held()
+    if held is None:
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = held + megabytes * 2**20
+    bounds = [bound for bound in before if bound != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min([limit, *bounds]), before[1]))
+    try:
+        yield
+    except MemoryError as error:
+        # The frames that hold the memory are let go of before anything else is done.
+        traceback.clear_frames(error.__traceback__)
+        raise MemoryError(
+            f"needed more than its {megabytes} MiB of memory and was stopped"
+        ) from None
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _memory_held() -> int | None:
+    """Return the bytes of private memory of this process; None where the system does not say."""
+    try:
+        status = Path("/proc/self/status").read_text("ascii", "replace")
+    except OSError:
+        return None
+    line = next((line for line in status.splitlines() if line.startswith("VmData:")), "")
+    return int(line.split()[1]) * 1024 if line else None
 
 
 class _TimeUp(BaseException):
@@ -108,6 +151,9 @@ def guarded(function: Function, payload: Mapping[str, JSON]) -> dict[str, JSON]:
             reason = f"cannot write results ({error.strerror}); free some space and run again"
             return {"status": "fatal", "reason": reason, "exit_code": 1}
         return _failed(error)
+    except MemoryError as error:
+        reason = _one_line(error) or "ran out of memory"
+        return {"status": "failed", "reason": reason, "trace": traceback.format_exc()}
     except (Exception, SystemExit) as error:
         return _failed(error)
 

@@ -71,6 +71,8 @@ class BuildOptions:
     ray_address: str = "local"
     time_limit: float = EngineSettings.time_limit_s
     """Seconds granted to every video, on top of ten times its length."""
+    memory_limit: int = 4096
+    """MiB granted to every video, on top of what its worker holds already."""
     retry: bool = True
     """Try again what failed in an earlier run."""
     keep_work: bool = True
@@ -88,7 +90,7 @@ class BuildOptions:
             )
         if self.pairs < 0:
             raise UsageError(f"got --pairs {self.pairs}, expected 0 (none) or a number of frames")
-        for name in ("limit", "shard_clips", "shard_mb"):
+        for name in ("limit", "shard_clips", "shard_mb", "memory_limit"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"got --{name.replace('_', '-')} {value}, expected at least 1")

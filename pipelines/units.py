@@ -30,7 +30,7 @@ from avbench.errors import DataError, UsageError
 from avbench.progress import track
 from avbench.shards import to_json, write_atomic, write_json
 
-from .guard import set_limit
+from .guard import memory_cap, set_limit
 
 RECEIPT = "receipt.json"
 MAX_SLUG = 56
@@ -345,6 +345,8 @@ Process = Callable[[Path, str, Path, Any], Any]
 
 LONGEST_S = 86_400.0
 """A video that claims to be longer than this is not given more time for it."""
+THINNEST = 1000.0
+"""A video of fewer bytes per second than this is not believed to be so long."""
 SLOWEST = 10.0
 """Seconds granted per second of video, on top of the time limit."""
 
@@ -360,25 +362,31 @@ def facetrack_unit(process: Process, settings: Any, payload: Mapping[str, JSON])
         Its settings.
     payload
         ``path``, ``mark`` (size and time of change when it was hashed), ``video_id``,
-        ``time_limit`` in seconds, and ``folder``, where the result goes.
+        ``time_limit`` in seconds, ``memory_limit`` in MiB, and ``folder``, where the result goes.
 
     Raises
     ------
     RuntimeError
         If the file changes while it is read.
+    MemoryError
+        If it needs more than its share.
     """
     path, folder = Path(payload["path"]), Path(payload["folder"])
-    with staging(folder) as part:
+    with memory_cap(payload["memory_limit"]), staging(folder) as part:
         try:
-            duration = min(media.probe(path).duration_s, LONGEST_S)
+            believed = min(LONGEST_S, payload["mark"][0] / THINNEST)
+            duration = min(media.probe(path).duration_s, believed)
             set_limit(payload["time_limit"] + SLOWEST * duration)
             report = process(path, payload["video_id"], part, settings).as_json()
         except DataError as error:
-            receipt = {"rejected": " ".join(str(error).replace(str(path), path.name).split())}
+            reason = " ".join(str(error).replace(str(path), path.name).split())
+            receipt: dict[str, JSON] = {"rejected": reason, "decoder": media.complaints(path)}
             for leftover in part.iterdir():
                 leftover.unlink()
         else:
             receipt = {"report": report}
+            if report.get("warnings"):
+                receipt["decoder"] = media.complaints(path)
         if mark_of(path) != tuple(payload["mark"]):
             raise RuntimeError("the file changed after it was hashed; run again")
         publish(part, folder, clean(receipt))

@@ -218,6 +218,12 @@ def _settings(
     help="Seconds granted to every video, on top of ten times its length.",
 )
 @click.option(
+    "--memory-limit",
+    default=4096,
+    show_default=True,
+    help="MiB granted to every video, on top of what its worker holds already (Linux).",
+)
+@click.option(
     "--retry/--no-retry", default=True, show_default=True, help="Try earlier failures again."
 )
 @click.option(

@@ -299,7 +299,8 @@ def _steps(story: Story) -> Iterator[str]:
             f"{facts['fps']:.6g} fps, {facts['duration_s']:.2f} s, "
             f"sound: {sound if facts['audio_codec'] else 'none'}"
         )
-        yield from (f"decoder: {warning}" for warning in report["warnings"] or ["no complaint"])
+        met = [entry.decoder] if entry.decoder else report["warnings"]
+        yield from (f"decoder: {warning}" for warning in met or ["no complaint"])
         shots, gradual = len(report["shots"]), len(report["transitions"])
         yield f"shots: {shots}, dissolves between them: {gradual}"
         yield f"facetracks: {len(report['tracks'])} cut, {len(report['rejected'])} rejected"
@@ -307,6 +308,8 @@ def _steps(story: Story) -> Iterator[str]:
         yield "facetracks: no receipt is left below 'work', so rejected tracks are not known"
     elif entry.step == "facetracks":
         yield f"facetracks: {entry.reason}"
+        if entry.decoder:
+            yield f"decoder: {entry.decoder}"
     scored = [track for track in story.tracks if track.sync]
     if scored:
         judged = sum(track.reason.startswith("sync: ") for track in scored)
@@ -341,10 +344,12 @@ def advise(story: Story) -> Iterator[str]:
     """Yield what to change so that more is kept, one line per reason, most frames first."""
     entry = story.entry
     if entry.status == "failed":
-        longer = (
-            "; if it needs longer, with a larger --time-limit" if "time" in entry.reason else ""
-        )
-        yield f"run the same command again{longer}"
+        more = ""
+        if "time limit" in entry.reason:
+            more = "; if it needs longer, with a larger --time-limit"
+        elif "memory" in entry.reason:
+            more = "; if it needs more memory, with a larger --memory-limit"
+        yield f"run the same command again{more}"
     elif entry.step == "discover":
         twin = entry.reason.startswith("the same bytes as")
         yield "nothing: its twin stands for it" if twin else "mend what the reason names"

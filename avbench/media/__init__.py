@@ -7,6 +7,7 @@ gives the same bytes for the same input in every process.
 
 from __future__ import annotations
 
+from avbench.media.complaints import complaints
 from avbench.media.decode import Frame, FrameStream, iter_frames, open_frames, read_video
 from avbench.media.encode import VideoWriter, encode_sound, reorder_video, write_video
 from avbench.media.join import join
@@ -18,6 +19,7 @@ __all__ = [
     "FrameStream",
     "MediaInfo",
     "VideoWriter",
+    "complaints",
     "decoder_versions",
     "encode_sound",
     "iter_frames",

@@ -19,6 +19,7 @@ from fractions import Fraction
 
 from av.audio.frame import AudioFrame
 from av.error import FFmpegError
+from av.error import MemoryError as OutOfMemory
 from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
@@ -130,9 +131,11 @@ def packets_of(source: Source, damage: Damage) -> Iterator[Packet[Stream]]:
 
 
 def frames_of(packet: Packet[Stream], damage: Damage) -> list[object]:
-    """Decode one packet; a failure is counted."""
+    """Decode one packet; a failure is counted, other than one of this machine."""
     try:
         return list(packet.decode())
+    except OutOfMemory as error:
+        raise MemoryError("the decoder asked for more memory than there is") from error
     except (FFmpegError, ValueError):
         damage.packets += 1
         return []

@@ -40,6 +40,8 @@ class Entry:
     """kept, rejected or failed."""
     step: str = ""
     reason: str = ""
+    decoder: str = ""
+    """What the decoder complained of."""
     sha256: str = ""
     attempts: int = 0
     frames: int = 0
