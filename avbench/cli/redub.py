@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -220,7 +221,7 @@ def _rows(
     for network, method in networks.items():
         name = f"embeddings of {method.name}"
         for one, take in track(takes.items(), name, len(takes), "clip"):
-            rows[network, one], seconds = timed(lambda m=method, t=take: m.embed(t.clip))
+            rows[network, one], seconds = timed(partial(method.embed, take.clip))
             spent[name] = spent.get(name, 0.0) + seconds
     return rows, spent
 

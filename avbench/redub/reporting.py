@@ -53,7 +53,8 @@ class Report:
         """Return everything as JSON, what is not defined as null."""
         flat = {name: value for name, value in vars(self).items() if not isinstance(value, Mapping)}
         tables = {name: dict(value) for name, value in vars(self).items() if name not in flat}
-        return _plain({**flat, **tables, "real_time_factor": self.real_time_factor})
+        whole = {**flat, **tables, "real_time_factor": self.real_time_factor}
+        return {name: _plain(value) for name, value in whole.items()}
 
 
 def report(found: Iterable[Measured]) -> list[Report]:

@@ -91,7 +91,7 @@ def frame_map(picture: Planted, voice: Planted) -> IntArray:
     """
     said, shown = voice.phones, picture.phones
     names = [[phone.name for phone in phones] for phones in (said, shown)]
-    blocks = SequenceMatcher(None, *names, autojunk=False).get_matching_blocks()
+    blocks = SequenceMatcher(None, names[0], names[1], autojunk=False).get_matching_blocks()
     matched = [(b.a + i, b.b + i) for b in blocks for i in range(b.size)]
     if len(matched) < LEAST_SHARED * max(len(said), len(shown)) or not matched:
         raise DataError(

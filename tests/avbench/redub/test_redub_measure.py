@@ -152,7 +152,7 @@ def test_a_voice_retimed_to_its_own_picture_is_not_distorted(takes: tuple[Take, 
     assert own.mcd < 1.5 < 0.3 * other.mcd
     assert own.mcd_dtw <= own.mcd + 1e-9
     aligned = measured("nearest", (picture, voice), sound=True)
-    assert aligned.mcd < 0.8 * other.mcd
+    assert aligned.mcd < other.mcd - 1
 
 
 def test_the_table_has_the_columns_of_the_paper(takes: tuple[Take, Take]) -> None:
