@@ -201,9 +201,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     r"""Measure methods on a shard set and print the table.
 
     Every method is asked the same questions: windows of the clips whose sound was displaced by
-    a known offset, under the rules of a protocol. Clips are embedded once per network, and the
-    embeddings are kept: another run over the same clips, with other lengths, repeats or methods,
-    takes seconds. An interrupted run goes on where it stopped when the same command is run again.
+    a known offset, or whose pictures were dropped and duplicated, under the rules of a protocol.
+    Clips are embedded once per network, and the embeddings are kept: another run over the same
+    clips, with other lengths, repeats or methods, takes seconds. An interrupted run goes on where
+    it stopped when the same command is run again.
 
     \b
     Examples:
@@ -212,6 +213,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
       avbench run --method constant --reference none --shards demo/shards --out demo/smoke --limit 8
       avbench run --method syncnet --checkpoint syncnet=my.safetensors --shards demo/shards --out my
       avbench run --method all --protocol pm-window-15 --shards demo/shards --out demo/pm
+      avbench run --method skip-dtw --protocol tae-local --shards demo/shards --out demo/local
       avbench run --method syncnet --option syncnet.edge=valid --shards demo/shards --out valid
 
     \b
@@ -283,17 +285,26 @@ def _load(
                 "add it with --method"
             )
     loaded: dict[str, Method] = {}
-    for name, required in wanted.items():
+    others = []
+    for name, wished in wanted.items():
+        required = wished or name in checkpoints or name in method_options
         try:
             given = method_options.get(name, {})
             found = methods.load(name, checkpoints.get(name), search=task.search, **given)
-            if reason := unfit(found, task):
-                raise UsageError(reason)
-            loaded[name] = found
         except AvbenchError as error:
-            if required or name in checkpoints or name in method_options:
+            if required:
                 raise
             click.echo(f"{name} is left out: {error}", err=True)
+            continue
+        reason = unfit(found, task)
+        if reason and required:
+            raise UsageError(reason)
+        if reason:
+            others.append(name)
+        else:
+            loaded[name] = found
+    if others:
+        click.echo(f"{', '.join(others)}: left out, {task.protocol} is not for them", err=True)
     if not loaded:
         raise AvbenchError("no installed method can be loaded; 'avbench methods' says why")
     if reference in loaded and reference not in names and ALL not in names:

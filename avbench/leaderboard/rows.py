@@ -236,7 +236,7 @@ def _measured(score: Mapping[str, JSON], card: Mapping[str, JSON], name: str) ->
         split=score.get("split") or "",
         protocol=score["protocol"],
         version=score["task_version"],
-        window=score["window"],
+        window=score["window"] or None,
         condition=str(card.get("condition") or ""),
         metric=metric,
         unit=unit,
