@@ -182,7 +182,12 @@ def _claim(folder: Path, identity: Mapping[str, JSON], force: bool) -> dict[str,
                 f"{folder} holds another export ({held.get('form')} of {held.get('dataset')}); "
                 "choose another folder, or pass --force to replace it"
             )
-        _clear(folder, held.get("files") or _everything(folder))
+        if done is None:
+            raise UsageError(
+                f"{folder} holds another export that did not come to its end; run that again, or "
+                "delete the folder"
+            )
+        _clear(folder, done["files"])
     elif done is not None and all((folder / name).is_file() for name in done["files"]):
         return done
     (folder / DONE).unlink(missing_ok=True)
@@ -190,11 +195,6 @@ def _claim(folder: Path, identity: Mapping[str, JSON], force: bool) -> dict[str,
         part.unlink()
     write_json(folder / STARTED, dict(identity))
     return None
-
-
-def _everything(folder: Path) -> list[str]:
-    """Return the files of an export that did not come to its end; nothing else is in there."""
-    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
 
 
 def _clear(folder: Path, names: Sequence[str]) -> None:

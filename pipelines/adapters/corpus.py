@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from avbench.data import JSON
 from avbench.errors import DataError, UnknownName, UsageError
 from pipelines import units
-from pipelines.splits import Place, Rule, parse_split, split_of
+from pipelines.splits import ByShares, Place, Rule, parse_split, split_of
 from pipelines.units import Process, Source
 
 from .given import Given, mended, process_given
@@ -76,19 +76,22 @@ class Corpus:
             entry = self.entry(source)
         except DataError as error:
             return Place("", " ".join(str(error).replace(str(self.root), "").split()).lstrip("/"))
+        known = self.rule.place(source)
+        known = known._replace(speaker=known.speaker or entry.speaker)
         if not self.shares:
-            other = self.rule.place(source)
-            return other._replace(speaker=other.speaker or entry.speaker)
-        if entry.split or len(self.shares) == 1:
-            return Place(
-                entry.split if len(self.shares) > 1 else next(iter(self.shares)),
-                speaker=entry.speaker,
-            )
+            return known
+        return known._replace(split=self._split(entry), objection="")
+
+    def _split(self, entry: Entry) -> str:
+        """Return the official split of a clip, or draw one for all that belongs together."""
+        if len(self.shares) == 1:
+            return next(iter(self.shares))
+        if entry.split:
+            return entry.split
         shares = {name: share for name, share in self.shares.items() if name in entry.draw}
         whole = sum(shares.values())
         group = f"{self.layout.name}/{entry.group or entry.file}"
-        split = split_of(self.seed, group, {name: s / whole for name, s in shares.items()})
-        return Place(split, speaker=entry.speaker)
+        return split_of(self.seed, group, {name: share / whole for name, share in shares.items()})
 
     def describe(self, sources: Sequence[Source]) -> dict[str, JSON]:
         """Return what a set built from these clips depends on, and what its card says."""
@@ -225,10 +228,6 @@ def open_corpus(
     entries = {units.clean(entry.file): entry for entry in layout.clips(root)}
     if not entries:
         raise layout.wrong_root(root, "none of its clips is in a list of splits")
-    shares = parse_split(split) if _drawn(rule) else {}
+    shares = parse_split(split) if isinstance(rule, ByShares) else {}
     own = crops == "own" or (crops == "auto" and layout.crops)
     return Corpus(layout, root, entries, own, rule, seed, shares)
-
-
-def _drawn(rule: Rule) -> bool:
-    return "seed" in rule.recipe()

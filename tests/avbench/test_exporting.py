@@ -142,6 +142,26 @@ def test_nothing_is_overwritten_without_being_told_so(
     assert contents(out) == contents(fresh)
 
 
+def test_an_export_that_was_stopped_is_not_mixed_with_another(
+    shards: ShardSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+
+    def stops(video: bytes, sound: bytes | None) -> bytes:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(media, "join", stops)
+        with pytest.raises(KeyboardInterrupt):
+            export(shards, "lrs", out)
+    (out / "notes.txt").write_text("mine")
+    for force in (False, True):
+        with pytest.raises(UsageError, match=r"--force|did not come to its end"):
+            export(shards, "hf", out, force=force)
+    export(shards, "lrs", out)
+    assert (out / "notes.txt").read_text() == "mine"
+
+
 def test_lrs_folders_come_back_as_they_went_out(shards: ShardSet, tmp_path: Path) -> None:
     export(shards, "lrs", tmp_path / "lrs")
     text = (tmp_path / "lrs/main/ann/ann-0001-00.txt").read_text()

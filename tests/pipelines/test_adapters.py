@@ -21,6 +21,7 @@ from avbench.shards import ShardSet, open_set
 from pipelines.adapters import LAYOUTS, find_layout
 from pipelines.adapters.given import moved
 from pipelines.build import BuildReport, build
+from pipelines.options import BuildOptions
 
 SMALL = {"crops.size": "64", "crops.preset": "ultrafast"}
 
@@ -112,6 +113,23 @@ def test_own_crops_show_the_whole_picture(tree: Tree, tmp_path: Path) -> None:
     own = [cv2.resize(f, (24, 24), interpolation=cv2.INTER_AREA) for f in media.read_video(source)]
     got = [cv2.resize(f, (24, 24), interpolation=cv2.INTER_AREA) for f in clip.frames]
     assert np.abs(np.array(own, float) - np.array(got, float)).mean() < 3
+
+
+def test_clips_of_the_lists_that_are_not_there_are_told(
+    tree: Tree, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lrs2(tree)
+    tree.text("test.txt", "553c/00001 NF\n553c/00009 MV\n")
+    make(tree.root, "lrs2", tmp_path / "out", plan=True)
+    assert "1 clips of the lists are not there, such as 553c/00009" in caplog.text
+
+
+def test_what_a_table_adds_about_clips_is_kept(tree: Tree, tmp_path: Path) -> None:
+    lrs2(tree)
+    about = tree.text("../about.csv", "file,speaker,date\nmain/553c/00001.mp4,ann,2016-01-31\n")
+    make(tree.root, "lrs2", tmp_path / "out", about=about)
+    row = rows(open_set(tmp_path / "out"))["main/553c/00001.mp4"]
+    assert (row["speaker"], row["date"], row["split"]) == ("ann", "2016-01-31", "test")
 
 
 def test_lists_that_disagree_stop_the_build(tree: Tree, tmp_path: Path) -> None:
@@ -341,3 +359,24 @@ def test_sound_is_moved_without_inventing_any() -> None:
     ramp = np.arange(5 * 640, dtype=np.float32)
     assert moved(ramp, 2)[2 * 640] == 0
     assert moved(ramp, -2)[0] == 2 * 640
+
+
+def test_the_real_grid_is_divided_as_its_list_says(shared_media: Path, tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    listed = root / "leaderboards" / "splits" / "grid.csv"
+    table = pd.read_csv(listed).set_index("file")
+    out = tmp_path / "out"
+    options: dict[str, Any] = {"engine": "local", "sync": "off", "split": str(listed)}
+    build([shared_media / "grid"], out, layout="grid", limit=1, **options)
+    found = open_set(out)
+    assert found.manifest["recipe"]["corpus"]["clips_in_corpus"] == len(table)
+    (clip,) = found.clips()
+    assert clip.meta["source"]["path"] == "others/f1_brbk7n.mpg"
+    assert (clip.meta["split"], clip.meta["speaker"]) == ("test", "f1")
+    assert clip.meta["corpus"]["text"] == "bin red by k seven now"
+    assert clip.frames.shape == (75, 224, 224, 3)
+    corpus = BuildOptions(layout="grid", split=str(listed)).corpus([shared_media / "grid"])
+    assert corpus is not None
+    for name, entry in corpus.entries.items():
+        row = table.loc[name]
+        assert row["speaker"] == entry.speaker
