@@ -2,7 +2,7 @@
 
 Every question is a damaged window with embeddings of its own. Methods that align are asked for
 every row of sound; those that know one offset only give it to every frame; where a clip is asked
-about as a whole, each method predicts as it would for its user.
+about as a whole, each method does what it does for its user.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from avbench.alignment_task import WHOLE, AlignmentQuestion, AlignmentTask
 from avbench.answers import Answer, best_offsets, message, one_by_one, shifts
 from avbench.asking import Features, Prepared, Said, blank, by_extractor, embed
 from avbench.cache import EmbeddingCache
-from avbench.data import Clip, FloatArray, Item
-from avbench.methods import Aligner, Embedder, EmbeddingMethod, Method
+from avbench.data import Clip, Embeddings, FloatArray, IntArray, Item
+from avbench.methods import Aligner, ClipAligner, Embedder, EmbeddingMethod, Method
 
 Ready: TypeAlias = Prepared[AlignmentQuestion, list[Features]]
 NO_MATCH = "no match for a frame"
@@ -53,7 +53,7 @@ def prepare(
         if method.name in found:
             continue
         windows = all(question.length != WHOLE for question in questions)
-        if isinstance(method, Embedder) and windows:
+        if isinstance(method, Embedder) and (windows or _places_clips(method)):
             if method.extractor not in features:
                 features[method.extractor] = [
                     embed(method, window := damaged(item, question, load), window.load, cache)
@@ -118,12 +118,37 @@ def _answers(
         if first.rows is None:
             out += [[Answer(None, None, f.failure)] * len(q.asked) for q, f in some]
             continue
+        if question.length == WHOLE:
+            out += [_whole(method, q, f.rows) for q, f in some if f.rows is not None]
+            continue
         heard = slice(question.lead, question.lead + len(question.asked))
         rows = [features.rows for _, features in some if features.rows is not None]
         video = np.stack([found.video for found in rows])
         audio = np.stack([found.audio[heard] for found in rows])
         out += _ask(method, video, audio, [q.key for q, _ in some])
     return out
+
+
+def _whole(method: Embedder, question: AlignmentQuestion, rows: Embeddings) -> list[Answer]:
+    """Answer about a whole clip from its embeddings."""
+    count = len(question.asked)
+    try:
+        if isinstance(method, ClipAligner):
+            shown = method.align_clip(rows).video_index
+            return [_answer(float(shift), np.nan) for shift in _drift(shown, question)]
+        assert isinstance(method, EmbeddingMethod)
+        offsets, sure = best_offsets(method, rows.video[None], rows.audio[None])
+        return [Answer(int(offsets[0]), float(sure[0]))] * count
+    except Exception as error:
+        return [Answer(None, None, message(method, question.key, error))] * count
+
+
+def _drift(shown: IntArray, question: AlignmentQuestion) -> IntArray:
+    """Return the shifts of the frames that were asked about."""
+    if len(shown) != len(question.shown):
+        raise ValueError(f"predicted {len(shown)} frames of {len(question.shown)}")
+    places = np.array(question.asked)
+    return np.asarray(shown[places] - places)
 
 
 def _ask(
@@ -171,15 +196,16 @@ def _predict(method: Method, question: AlignmentQuestion, clip: Clip) -> list[An
         window = question.cut(clip)
         seen = window if getattr(method, "sees_truth", False) else window.without_truth()
         prediction = method.predict(seen)
-        index = np.asarray(prediction.alignment.video_index)
-        if len(index) != len(window):
-            raise ValueError(f"predicted {len(index)} frames of {len(window)}")
+        found = _drift(prediction.alignment.video_index, question)
         confidence = float(prediction.confidence)
     except Exception as error:
         return [Answer(None, None, message(method, question.key, error))] * len(question.asked)
-    places = np.array(question.asked)
-    return [_answer(float(shift), confidence) for shift in index[places] - places]
+    return [_answer(float(shift), confidence) for shift in found]
 
 
 def _sees_outside(method: Method) -> bool:
     return isinstance(method, EmbeddingMethod) and getattr(method, "sees_outside", False)
+
+
+def _places_clips(method: Embedder) -> bool:
+    return isinstance(method, ClipAligner | EmbeddingMethod)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, cast, runtime_checkable
 import numpy as np
 
 from avbench import plugins
-from avbench.data import Clip, Embeddings, FloatArray, Prediction
+from avbench.data import Alignment, Clip, Embeddings, FloatArray, Prediction
 from avbench.errors import AvbenchError, UsageError
 
 
@@ -108,6 +108,19 @@ class Aligner(Embedder, Protocol):
             sound row i belongs to picture row i + (M - N) // 2. What is said of a window must not
             depend on the others of its batch.
         """
+        ...
+
+
+@runtime_checkable
+class ClipAligner(Aligner, Protocol):
+    """An aligner that can also align a whole clip from its embeddings.
+
+    A benchmark of whole clips then embeds each once for all methods that share an extractor, as
+    it does for windows; other aligners are asked with `predict`, which must say the same.
+    """
+
+    def align_clip(self, rows: Embeddings) -> Alignment:
+        """Align a clip of any length; one frame of picture per frame of sound."""
         ...
 
 

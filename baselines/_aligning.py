@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from avbench.aligning.smoothing import whole_rows
-from avbench.aligning.whole import to_frames
+from avbench.aligning.whole import CENTRE, ROW_FRAMES, to_frames
 from avbench.data import Alignment, Clip, Embeddings, FloatArray, IntArray, Prediction
 from avbench.errors import UsageError
 from avbench.methods import Aligned
@@ -64,6 +64,11 @@ class BandAligner(ABC):
         Shape (B, M, D) and (B, N, D) to (B, N).
         """
 
+    def align_clip(self, rows: Embeddings) -> Alignment:
+        """Align a clip of any length, in one piece."""
+        index = whole_rows(self._rows(rows), len(rows.video))
+        return Alignment(to_frames(index, len(rows.video) + ROW_FRAMES - 1))
+
     def predict(self, clip: Clip) -> Prediction:
         """Align a clip of any length; surer where the path is cheaper than a constant offset.
 
@@ -71,10 +76,14 @@ class BandAligner(ABC):
         the path.
         """
         rows = self.embed(clip)
-        video, audio = rows.video[None], rows.audio[None]
-        index = whole_rows(np.asarray(self.align(video, audio).index[0]), len(rows.video))
-        alignment = Alignment(to_frames(index, len(clip)))
-        return Prediction(clip.key, alignment, _confidence(self.band(video, audio), index))
+        alignment = self.align_clip(rows)
+        band = self.band(rows.video[None], rows.audio[None])
+        index = alignment.video_index[CENTRE : CENTRE + len(rows.audio)] - CENTRE
+        return Prediction(clip.key, alignment, _confidence(band, index))
+
+    def _rows(self, rows: Embeddings) -> FloatArray:
+        found = self.align(rows.video[None], rows.audio[None]).index[0]
+        return np.asarray(found, np.float64)
 
 
 def _confidence(band: Band, index: IntArray) -> float:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from avbench.data import FloatArray
+from avbench.data import Embeddings, FloatArray
 from avbench.errors import UsageError
 from avbench.methods import Aligned
 from avbench.models.checkpoint import load_extractor
@@ -59,6 +59,14 @@ class SkipDtw(BandAligner):
         The posterior is over all paths, at the heat that makes a step other than 1 a tenth as
         likely. Shape (B, M, D) and (B, N, D) to (B, N) and (B, N, M).
         """
-        band = self.band(video, audio)
-        penalties = [0.0 if step == 1 else self.penalty for step in range(STEPS)]
+        band, penalties = self.band(video, audio), self._penalties
         return Aligned(skips(band, penalties).astype(np.float64), skip_posteriors(band, penalties))
+
+    @property
+    def _penalties(self) -> list[float]:
+        return [0.0 if step == 1 else self.penalty for step in range(STEPS)]
+
+    def _rows(self, rows: Embeddings) -> FloatArray:
+        # The posterior of a whole clip would grow with the square of its length.
+        band = self.band(rows.video[None], rows.audio[None])
+        return np.asarray(skips(band, self._penalties)[0], np.float64)

@@ -14,7 +14,7 @@ from avbench import protocols
 from avbench.alignment_task import AlignmentTask, task_of
 from avbench.benchmark import Outcome, evaluate, unfit
 from avbench.cache import EmbeddingCache
-from avbench.data import Alignment, Clip, Embeddings, FloatArray, Item
+from avbench.data import Alignment, Clip, Embeddings, FloatArray, Item, Prediction
 from avbench.errors import DataError, UsageError
 from avbench.journal import Journal
 from avbench.methods import Aligned, Aligner, Method
@@ -204,6 +204,41 @@ def test_an_aligner_follows_what_a_constant_offset_cannot() -> None:
     assert value(outcome, "planted", "accuracy@0") > 0.6 > value(outcome, "global", "accuracy@0")
     constant = outcome.predictions[outcome.predictions["method"] == "global"]
     assert (constant.groupby(["key", "repeat"])["predicted"].nunique() == 1).all()
+
+
+class PlantedClips(Planted):
+    """A planted aligner that takes whole clips, from embeddings or as they are."""
+
+    def __init__(self, name: str, noise: float = 0.3) -> None:
+        super().__init__(noise)
+        self.name = name
+
+    def align_clip(self, rows: Embeddings) -> Alignment:
+        index = self.align(rows.video[None], rows.audio[None]).index[0].astype(int)
+        before, after = index[0] + np.array([0, 1]), index[-1] + np.array([3, 4])
+        return Alignment(np.concatenate([before, index + 2, after]))
+
+
+class Asked(Planted):
+    """The same, where it is asked to predict."""
+
+    name = "asked"
+
+    def predict(self, clip: Clip) -> Prediction:
+        return Prediction(clip.key, PlantedClips("inner").align_clip(self.inner.embed(clip)))
+
+
+def test_whole_clips_are_embedded_once_and_answered_as_predicted() -> None:
+    one, two, asked = PlantedClips("one"), PlantedClips("two"), Asked(0.3)
+    constant = Centred("global", 0.3)
+    constant.extractor = one.extractor
+    outcome = measure(one, two, asked, constant, task=WHOLE)
+    assert not outcome.failures
+    assert len(one.inner.embedded) == 2 * 6
+    assert two.inner.embedded == constant.embedded == []
+    parts = dict(list(outcome.predictions.groupby("method")["predicted"]))
+    assert (parts["one"].to_numpy() == parts["asked"].to_numpy()).all()
+    assert value(outcome, "one", "accuracy@1") > 0.8 > value(outcome, "global", "accuracy@1")
 
 
 def test_scores_are_those_of_the_metrics_of_alignments() -> None:

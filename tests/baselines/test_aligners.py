@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from avbench import methods
-from avbench.data import FloatArray
+from avbench.data import Embeddings, FloatArray
 from avbench.distort import alignment_of, drop_duplicate, rng_for
 from avbench.errors import UsageError
 from avbench.methods import Aligner
@@ -81,6 +81,21 @@ def test_paths_follow_planted_faults_and_a_constant_does_not() -> None:
     for name in BANDS:
         found = loaded(name, search=25).align(video, audio).index
         assert np.abs(found - truth).mean() < (0.5 if name != "dta" else 0.8) * still
+
+
+@pytest.mark.parametrize("name", BANDS)
+def test_a_clip_is_aligned_as_its_rows_are(name: str) -> None:
+    method: Any = loaded(name, search=25)
+    source = rows(4, 140, 24)
+    shown = drop_duplicate(140, rng=rng_for(0, "clip"), law="symmetric")
+    video, audio = source[shown], source[: len(shown)]
+    found = method.align_clip(Embeddings(video, audio)).video_index
+    assert len(found) == len(shown) + 4
+    assert (np.diff(found) >= 0).all()
+    together = method.align(video[None], audio[None]).index[0]
+    assert np.abs(found[2:-2] - 2 - together).max() <= 2
+    truth = alignment_of(shown).video_index
+    assert np.abs(found[2:-2] - 2 - truth).mean() < 2
 
 
 def test_dta_has_the_search_of_the_paper_and_that_of_the_code() -> None:
