@@ -24,7 +24,7 @@ from avbench import progress, shards
 from avbench.data import JSON
 from avbench.errors import UsageError
 
-from . import card, duplicates, ledger, pack, splits, sync, synctable, units
+from . import card, duplicates, ledger, pack, prints, splits, sync, synctable, units
 from .adapters import corpus_unit
 from .duplicates import Duplicate
 from .engine import Engine, Job, open_engine
@@ -302,9 +302,9 @@ class _Builder:
         jobs = []
         for video in open_:
             name, tracks = video.source.video_id, video.facetracks
-            folder = duplicates.prints_folder(self.work, name, tracks.name)
+            folder = prints.prints_folder(self.work, name, tracks.name)
             jobs.append((video, folder, {"facetracks": str(tracks)}))
-        self._phase(engine, "prints", duplicates.print_unit, jobs)
+        self._phase(engine, "prints", prints.print_unit, jobs)
         members = [
             duplicates.Member(key, video.split, folder)
             for video, folder, _ in jobs

@@ -33,7 +33,9 @@ def command() -> None:
     callback=_settings,
     help="Any threshold of the facetrack step, as for build-shards: detector=yunet, min_face=64.",
 )
-@click.option("--json", "out", type=click.Path(dir_okay=False, path_type=Path), help="File to write.")
+@click.option(
+    "--json", "out", type=click.Path(dir_okay=False, path_type=Path), help="File to write."
+)
 def bench(
     videos: tuple[Path, ...],
     programmes: int,
@@ -47,8 +49,8 @@ def bench(
 
     Programmes with known cuts, dissolves, faces, voices and offsets are made on the spot: F1 of
     the shots, purity, coverage and overlap of the tracks, errors of the offsets. Speed is that of
-    one worker, on the programmes and on VIDEOS of your own; x decoding says how many times as
-    long a frame takes as decoding it does, in the same run.
+    one worker by the clock, on the programmes and on VIDEOS of your own; x decoding says how many
+    times as much of the processor a frame takes as decoding it does, in the same run.
 
     \b
     Examples:

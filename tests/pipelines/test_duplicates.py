@@ -20,8 +20,9 @@ from avbench.data import FloatArray, UInt8Array
 from avbench.synthetic import render_talking
 from pipelines import duplicates, ledger
 from pipelines.build import build
-from pipelines.duplicates import Member, correlate, find, print_unit, sound_words
+from pipelines.duplicates import Member, correlate, find
 from pipelines.facetracks import process_video
+from pipelines.prints import print_unit, sound_words
 
 FRAMES, SIDE, CONTEXT = 75, 96, 25
 
