@@ -10,84 +10,35 @@ was killed goes on where it stopped, and changed settings or files redo only wha
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from avbench import progress, shards
+from avbench import shards
 from avbench.data import JSON
 from avbench.errors import UsageError
 
-from . import card, duplicates, ledger, pack, prints, splits, sync, synctable, units
+from . import card, duplicates, ledger, pack, prints, remote, splits, sync, synctable, units
 from .adapters import corpus_unit
 from .duplicates import Duplicate
-from .engine import Engine, Job, open_engine
+from .engine import Engine, open_engine
 from .facetracks import process_video
-from .guard import Function
 from .ledger import FAILED, Row
 from .options import BuildOptions
 from .pack import Packed
+from .phases import Phases, locked
 from .report import BuildReport
 from .units import Process, Source
-
-
-@dataclass
-class _Video:
-    """One input file on its way through the phases."""
-
-    source: Source
-    row: Row
-    facetracks: Path = field(default_factory=Path)
-    """Folder of its clips."""
-    frames: Mapping[str, int] = field(default_factory=dict)
-    """Frames in no facetrack, by reason."""
-    tracks: Sequence[Mapping[str, JSON]] = ()
-    scores: dict[str, Mapping[str, JSON]] = field(default_factory=dict)
-    decisions: dict[str, str] = field(default_factory=dict)
-    """Reason for leaving a facetrack out, by key."""
-    prepared: Path = field(default_factory=Path)
-    split: str = ""
-    speaker: str = ""
-    date: str = ""
-
-    def place(self, rule: splits.Rule) -> str:
-        """Take note of where it belongs; return why it stays out, empty where it does not."""
-        self.split, objection, self.speaker, self.date = rule.place(self.source)
-        return objection
-
-    @property
-    def keys(self) -> list[str]:
-        """Facetracks that are still in, in key order."""
-        return sorted(t["key"] for t in self.tracks if t["key"] not in self.decisions)
-
-    @property
-    def corrections(self) -> dict[str, int]:
-        """Frames by which the sound of a facetrack is moved to where it belongs, by key."""
-        found = {key: self.scores.get(key, {}).get("correction", 0) for key in self.keys}
-        return {key: offset for key, offset in found.items() if offset}
-
-    def close(self, state: str, step: str, reason: str, attempts: int) -> None:
-        """End its way here, with nothing kept."""
-        self.decisions = {track["key"]: f"{step}: {state}" for track in self.tracks}
-        self.settle()
-        self.row = replace(self.row, status=state, step=step, reason=reason, attempts=attempts)
-
-    def settle(self, spans: Mapping[str, tuple[int, int]] | None = None) -> None:
-        """Account for its frames; ``spans`` are those that packed clips show, by key."""
-        self.row = ledger.account(
-            self.row, self.frames, self.tracks, self.decisions, self.split, spans
-        )
+from .videos import Video
 
 
 def build(
-    sources: Sequence[Path],
-    out: Path,
+    sources: Sequence[Path | str],
+    out: Path | str,
     *,
     plan: bool = False,
     process: Process = process_video,
@@ -98,9 +49,10 @@ def build(
     Parameters
     ----------
     sources
-        Files and folders; they are only read.
+        Files and folders, or addresses that fsspec knows; they are only read.
     out
-        Where the set goes, with everything needed to go on after an interruption.
+        Where the set goes, with everything needed to go on after an interruption; of an address,
+        that stays in a local folder, and the set is sent when it is complete.
     plan
         Only say what would be done.
     process
@@ -118,18 +70,23 @@ def build(
     UsageError
         If an option or source makes no sense, or another build is writing to ``out``.
     """
-    out = Path(out).expanduser().absolute()
-    builder = _Builder(sources, out, BuildOptions(**options), process)
+    place = remote.local_place(out).expanduser().absolute()
+    local = remote.local_sources(sources, place / "work" / "sources")
+    builder = _Builder(local, place, BuildOptions(**options), process)
     if plan:
-        return BuildReport(out, [], [], planned=builder.plan())
+        return BuildReport(place, [], [], planned=builder.plan())
     try:
         builder.work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
             f"cannot write to {out} ({error.strerror}); choose another --out"
         ) from error
-    with _locked(builder.work / "lock"):
-        return builder.run()
+    with locked(builder.work / "lock"):
+        report = builder.run()
+        if remote.is_url(out):
+            remote.send(place, str(out))
+            report = replace(report, sent=str(out))
+    return report
 
 
 class _Builder:
@@ -140,6 +97,7 @@ class _Builder:
     ) -> None:
         self.sources, self.out, self.options = sources, out, options
         self.work = out / "work"
+        self.phases = Phases(self.work, options.retry)
         self.settings = options.facetrack_settings()
         self.sync = options.sync_settings()
         self.distortion = options.distortion()
@@ -197,7 +155,7 @@ class _Builder:
         lines.append("pack: shards will be written")
         return lines
 
-    def _inputs(self) -> list[_Video]:
+    def _inputs(self) -> list[Video]:
         """Find and name the inputs, and close those that are not worth trying."""
         found = units.discover(self.sources, exclude=self.out)
         if self.corpus:
@@ -207,7 +165,7 @@ class _Builder:
         videos, seen = [], dict[str, Source]()
         for source in units.identify(found, hashes, self.options.limit):
             row = Row(source.root, source.relative, "", video_id=source.video_id)
-            video = _Video(source, replace(row, sha256=source.sha256))
+            video = Video(source, replace(row, sha256=source.sha256))
             twin = seen.setdefault(source.sha256, source) if source.sha256 else source
             if source.skip and not source.unreadable:
                 self.skipped[source.skip] += 1
@@ -225,7 +183,7 @@ class _Builder:
             videos.append(video)
         return videos
 
-    def _facetrack_folder(self, video: _Video) -> Path:
+    def _facetrack_folder(self, video: Video) -> Path:
         source, settings = video.source, self.settings.as_json()
         parts = ["facetracks", source.video_id, source.sha256, settings]
         if self.corpus:
@@ -233,12 +191,12 @@ class _Builder:
         digest = units.digest_of(*parts)
         return self.work / "facetracks" / f"{source.video_id}-{digest}"
 
-    def _scores_folder(self, video: _Video) -> Path:
+    def _scores_folder(self, video: Video) -> Path:
         return sync.scores_folder(
             self.work, video.source.video_id, video.facetracks.name, self.checkpoint
         )
 
-    def _facetracks(self, engine: Engine, videos: Sequence[_Video]) -> None:
+    def _facetracks(self, engine: Engine, videos: Sequence[Video]) -> None:
         jobs = []
         for video in videos:
             video.facetracks = self._facetrack_folder(video)
@@ -255,7 +213,7 @@ class _Builder:
             jobs.append((video, video.facetracks, payload))
         unit = corpus_unit if self.corpus else units.facetrack_unit
         function = partial(unit, self.process, self.settings)
-        for video, receipt in self._phase(engine, "facetracks", function, jobs):
+        for video, receipt in self.phases.run(engine, "facetracks", function, jobs):
             video.row = replace(video.row, decoder=_decoder_words(receipt))
             if "rejected" in receipt:
                 video.close("rejected", "facetracks", receipt["rejected"], video.row.attempts)
@@ -269,7 +227,7 @@ class _Builder:
             if not video.tracks:
                 video.settle()
 
-    def _score(self, engine: Engine, videos: Sequence[_Video]) -> None:
+    def _score(self, engine: Engine, videos: Sequence[Video]) -> None:
         if self.sync.mode == "off":
             return
         path = self.sync.checkpoint
@@ -282,7 +240,7 @@ class _Builder:
             }
             if not video.row.status:
                 jobs.append((video, self._scores_folder(video), payload))
-        done = self._phase(engine, "sync", sync.score_unit, jobs)
+        done = self.phases.run(engine, "sync", sync.score_unit, jobs)
         found = [score for _, receipt in done for score in receipt["scores"].values()]
         calibration = sync.calibrate(found)
         self.calibration = sync.calibration_facts(calibration, self.sync)
@@ -294,7 +252,7 @@ class _Builder:
             if not video.keys:
                 video.settle()
 
-    def _compare(self, engine: Engine, videos: Sequence[_Video]) -> None:
+    def _compare(self, engine: Engine, videos: Sequence[Video]) -> None:
         """Find copies across splits, and leave one of each pair out where that is wanted."""
         open_ = [video for video in videos if not video.row.status]
         if not self.options.find_duplicates or len({video.split for video in open_}) < 2:
@@ -304,7 +262,7 @@ class _Builder:
             name, tracks = video.source.video_id, video.facetracks
             folder = prints.prints_folder(self.work, name, tracks.name)
             jobs.append((video, folder, {"facetracks": str(tracks)}))
-        self._phase(engine, "prints", prints.print_unit, jobs)
+        self.phases.run(engine, "prints", prints.print_unit, jobs)
         members = [
             duplicates.Member(key, video.split, folder)
             for video, folder, _ in jobs
@@ -319,7 +277,7 @@ class _Builder:
                 if not video.row.status and not video.keys:
                     video.settle()
 
-    def _prepare(self, engine: Engine, videos: Sequence[_Video]) -> None:
+    def _prepare(self, engine: Engine, videos: Sequence[Video]) -> None:
         jobs = []
         for video in videos:
             payload = {
@@ -335,63 +293,10 @@ class _Builder:
             )
             if not video.row.status:
                 jobs.append((video, video.prepared, payload))
-        for video, receipt in self._phase(engine, "pack", pack.prepare_unit, jobs):
+        for video, receipt in self.phases.run(engine, "pack", pack.prepare_unit, jobs):
             video.settle(receipt["spans"])
 
-    def _phase(
-        self,
-        engine: Engine,
-        step: str,
-        function: Function,
-        jobs: Sequence[tuple[_Video, Path, Mapping[str, JSON]]],
-    ) -> list[tuple[_Video, Mapping[str, JSON]]]:
-        """Run what is not done yet; close what failed, return the rest with their receipts."""
-        (self.work / step).mkdir(exist_ok=True)
-        todo: dict[str, tuple[_Video, Path, Job]] = {}
-        for video, folder, payload in jobs:
-            past = self._failures(folder)
-            if units.read_receipt(folder) is not None:
-                continue
-            if past and not self.options.retry:
-                video.close(FAILED, step, past["reason"], past["attempts"])
-                continue
-            job = Job(folder.name, {**payload, "folder": str(folder)})
-            todo[job.name] = (video, folder, job)
-        # The largest first, so that no worker begins a long one when the others are done.
-        ordered = sorted(todo.values(), key=lambda entry: -entry[0].source.mark[0])
-        outcomes = engine.map(function, [job for _, _, job in ordered])
-        for outcome in progress.track(outcomes, step, len(todo), "video") if todo else ():
-            video, folder, _ = todo[outcome.job.name]
-            lost = outcome.attempts - (outcome.status == "done")
-            reason = units.clean(outcome.reason)
-            attempts = self._remember(folder, lost, reason, units.clean(outcome.trace))
-            if outcome.status != "done":
-                video.close(outcome.status, step, reason, attempts)
-        result: list[tuple[_Video, Mapping[str, JSON]]] = []
-        for video, folder, _ in jobs:
-            receipt = units.read_receipt(folder)
-            if receipt is not None:
-                lost = self._failures(folder).get("attempts", 0)
-                video.row = replace(video.row, attempts=max(video.row.attempts, 1 + lost))
-                result.append((video, receipt))
-        return result
-
-    def _failures(self, folder: Path) -> Mapping[str, JSON]:
-        """Return how often this result failed to come about, and why the last time."""
-        return units.read_json(self._note(folder)) or {}
-
-    def _remember(self, folder: Path, lost: int, reason: str, trace: str) -> int:
-        attempts = int(self._failures(folder).get("attempts", 0)) + lost
-        if lost:
-            note = self._note(folder)
-            note.parent.mkdir(exist_ok=True)
-            shards.write_json(note, {"attempts": attempts, "reason": reason, "trace": trace})
-        return attempts
-
-    def _note(self, folder: Path) -> Path:
-        return self.work / FAILED / f"{folder.parent.name}-{folder.name}.json"
-
-    def _recipe(self, videos: Sequence[_Video]) -> dict[str, JSON]:
+    def _recipe(self, videos: Sequence[Video]) -> dict[str, JSON]:
         """Return everything the shards depend on, and nothing else."""
         recipe = {
             **self.options.recipe(),
@@ -405,7 +310,7 @@ class _Builder:
         inputs = [video.source.as_json() for video in videos]
         return {**recipe, "fingerprint": units.digest_of(recipe, inputs)}
 
-    def _finished(self, videos: Sequence[_Video]) -> BuildReport | None:
+    def _finished(self, videos: Sequence[Video]) -> BuildReport | None:
         """Return the report of an earlier build that made the very same set, if it is there."""
         manifest = units.read_json(self.out / shards.MANIFEST) or {}
         mark = manifest.get("recipe", {}).get("fingerprint")
@@ -420,7 +325,7 @@ class _Builder:
             return None
         return BuildReport(self.out, rows, found, self.skipped, up_to_date=True)
 
-    def _write(self, videos: Sequence[_Video], rows: Sequence[Row]) -> BuildReport:
+    def _write(self, videos: Sequence[Video], rows: Sequence[Row]) -> BuildReport:
         """Write shards, ledger and card, and the manifest last."""
         options = self.options
         clips = [
@@ -456,9 +361,10 @@ class _Builder:
         synctable.write(
             self.out,
             (
-                (video.source.video_id, key, score, video.decisions.get(key, ""))
+                (track, video.scores[track["key"]], video.decisions.get(track["key"], ""))
                 for video in videos
-                for key, score in video.scores.items()
+                for track in video.tracks
+                if track["key"] in video.scores
             ),
         )
         if written:
@@ -484,17 +390,3 @@ def _decoder_words(receipt: Mapping[str, JSON]) -> str:
     """Return what was wrong with a file as it was read, and the decoder's own words for it."""
     met = receipt.get("report", {}).get("warnings", [])
     return "; ".join([*met, *receipt.get("decoder", [])])
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of an output folder; the system lets go of it however the process ends."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(
-                f"another build is writing to {path.parents[1]}; wait for it, or choose another "
-                "--out"
-            ) from None
-        yield

@@ -23,6 +23,8 @@ class BuildReport:
     """Files passed over because of their name, by reason."""
     up_to_date: bool = False
     """Nothing had to be done."""
+    sent: str = ""
+    """The address that the finished set was sent to; empty where it stays."""
     planned: Sequence[str] = ()
     """What would be done, where that was the question."""
 
@@ -40,7 +42,9 @@ class BuildReport:
             lines.append(f"the stacks of failures are in {self.out / 'work' / FAILED}")
         lines += ledger.funnel(self.rows, self.skipped)
         lines += card.split_lines(self.shards)
-        if self.shards:
+        if self.sent:
+            lines.append(f"shards, dataset.json, ledger.parquet and README.md are at {self.sent}")
+        elif self.shards:
             lines.append(f"shards, dataset.json, ledger.parquet and README.md are in {self.out}")
         return lines
 

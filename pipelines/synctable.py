@@ -12,7 +12,7 @@ from avbench.shards import write_atomic
 TABLE = "sync.parquet"
 
 
-def write(out: Path, judged: Iterable[tuple[str, str, Mapping[str, JSON], str]]) -> None:
+def write(out: Path, judged: Iterable[tuple[Mapping[str, JSON], Mapping[str, JSON], str]]) -> None:
     """Write one row per track, in key order; nothing where nothing was measured.
 
     Parameters
@@ -20,7 +20,7 @@ def write(out: Path, judged: Iterable[tuple[str, str, Mapping[str, JSON], str]])
     out
         Folder of the set.
     judged
-        Id of the video, key, what `pipelines.sync.judge` said, and the reason for leaving it out.
+        Key and frames of a track, what `pipelines.sync.judge` said, and why it is left out.
 
     Notes
     -----
@@ -31,7 +31,7 @@ def write(out: Path, judged: Iterable[tuple[str, str, Mapping[str, JSON], str]])
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = sorted(judged, key=lambda row: row[1])
+    rows = sorted(judged, key=lambda row: str(row[0]["key"]))
     if not rows:
         return
     kinds = {
@@ -50,14 +50,21 @@ def write(out: Path, judged: Iterable[tuple[str, str, Mapping[str, JSON], str]])
         "frame_confidence": pa.list_(pa.float64()),
     }
     columns: dict[str, pa.Array] = {
-        "key": pa.array([key for _, key, _, _ in rows], pa.string()),
-        "video_id": pa.array([video for video, _, _, _ in rows], pa.string()),
+        "key": pa.array([track["key"] for track, _, _ in rows], pa.string()),
+        "video_id": pa.array([_video_of(track["key"]) for track, _, _ in rows], pa.string()),
+        "start": pa.array([track["start"] for track, _, _ in rows], pa.int64()),
+        "stop": pa.array([track["stop"] for track, _, _ in rows], pa.int64()),
         "reason": pa.array([reason for *_, reason in rows], pa.string()),
     }
     for name, kind in kinds.items():
-        columns[name] = pa.array([score.get(name) for _, _, score, _ in rows], kind)
-    after = [score.get("corrected", {}).get("offset") for _, _, score, _ in rows]
+        columns[name] = pa.array([score.get(name) for _, score, _ in rows], kind)
+    after = [score.get("corrected", {}).get("offset") for _, score, _ in rows]
     columns["offset_after"] = pa.array(after, pa.int64())
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer)
     write_atomic(out / TABLE, buffer.getvalue())
+
+
+def _video_of(key: str) -> str:
+    """Return the id of a track's video: all but the numbers of shot and track."""
+    return key.rsplit("-", 2)[0]

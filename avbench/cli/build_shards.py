@@ -23,9 +23,16 @@ def _settings(
     return pairs
 
 
+def _places(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Leave addresses as they are and make paths of the rest."""
+    if isinstance(value, tuple):
+        return tuple(_places(ctx, param, each) for each in value)
+    return value if "://" in value else Path(value)
+
+
 @click.command("build-shards")
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the set.")
+@click.argument("sources", nargs=-1, required=True, callback=_places)
+@click.option("--out", required=True, callback=_places, help="Folder of the set, or an address.")
 @click.option("--dataset", default="faces", show_default=True, help="Name of the set.")
 @click.option(
     "--split",
@@ -143,6 +150,7 @@ def _settings(
 @click.option(
     "--correct-offset",
     is_flag=True,
+    default=False,
     help="Move the sound of clips whose offset is sure to where it belongs, and measure again.",
 )
 @click.option(
@@ -176,8 +184,8 @@ def _settings(
     show_default=True,
     metavar="EVERY",
     help="Draw training pairs as the 2016 paper does: every so many frames, five frames with their "
-    "own sound, and the same five with sound of the clip from up to 2 s away. Indices only, in each "
-    "clip's JSON and in OUT/pairs.parquet; 0 for none.",
+    "own sound, and the same five with sound of the clip from up to 2 s away. Indices only, in "
+    "each clip's JSON and in OUT/pairs.parquet; 0 for none.",
 )
 @click.option(
     "--find-duplicates/--no-find-duplicates",
@@ -189,6 +197,7 @@ def _settings(
 @click.option(
     "--drop-duplicates",
     is_flag=True,
+    default=False,
     help="Leave one clip of each such pair out: test keeps its own, then val.",
 )
 @click.option("--shard-clips", default=1000, show_default=True, help="Most clips in a shard.")
@@ -237,8 +246,8 @@ def _settings(
     "--pipeline", default="facetracks", show_default=True, help="Name of an installed pipeline."
 )
 def command(
-    sources: tuple[Path, ...],
-    out: Path,
+    sources: tuple[Path | str, ...],
+    out: Path | str,
     pipeline: str,
     detector: str,
     detector_weights: Path | None,
@@ -253,6 +262,9 @@ def command(
     change an option and only what depends on it is redone. The shards have the same bytes
     whatever the engine and the number of workers.
 
+    SOURCES and --out may be addresses that fsspec knows, such as s3://bucket/films: sources are
+    fetched, and the finished set is sent there, its manifest last.
+
     Exit code 0 even where some files were rejected, 3 where none was usable.
 
     \b
@@ -264,6 +276,7 @@ def command(
       avbench build-shards videos/ --out faulty --distort global --max-offset 20
       avbench build-shards news/ --out shards --split-dates bbc2016 --pairs 25 --drop-duplicates
       avbench build-shards videos/ --out shards --set min_face=64 --plan
+      avbench build-shards s3://films/news --out s3://sets/news --address head-node:6379
       avbench build-shards corpus/ --out shards --split speakers.csv
       avbench build-shards news/ --out shards --split-dates bbc2016
       avbench build-shards corpus/ --out shards --split-by speaker --about who.csv

@@ -21,10 +21,10 @@ from avbench.cli import main
 from avbench.cli.build_shards import command
 from avbench.errors import UnknownName, UsageError
 from avbench.shards import open_set, read_clips
-from pipelines import build as builder
 from pipelines.build import BuildReport, build
 from pipelines.ledger import LedgerError
 from pipelines.options import BuildOptions, override
+from pipelines.phases import locked
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -193,7 +193,7 @@ def test_work_can_be_left_out_and_the_set_still_counts_as_done(tmp_path: Path) -
 def test_two_builds_do_not_write_to_one_place(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     with (
-        builder._locked(tmp_path / "work/lock"),
+        locked(tmp_path / "work/lock"),
         pytest.raises(UsageError, match="another build is writing"),
     ):
         make(films(tmp_path / "in", "a.mp4"), tmp_path)

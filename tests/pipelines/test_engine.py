@@ -12,7 +12,11 @@ from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+from fake_facetracks import make_process, write_source
+
 from avbench.errors import AvbenchError, UnknownName, UsageError
+from pipelines.build import build
 from pipelines.engine import (
     EngineSettings,
     Job,
@@ -248,3 +252,58 @@ def test_no_ray_process_outlives_an_interrupted_run(tmp_path: Path, number: int)
     assert gone(started - late, 90)  # a worker that was just starting takes its time
     for pid in late:
         os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_cluster_of_two_nodes_is_joined_by_its_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster_utils = pytest.importorskip("ray.cluster_utils")
+    import ray
+
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    node = {"num_cpus": 1, "num_gpus": 0, "object_store_memory": 100 * 2**20}
+    # The head computes nothing, so that work can only be done by nodes that joined.
+    cluster = cluster_utils.Cluster(
+        initialize_head=True, head_node_args={**node, "num_cpus": 0, "include_dashboard": False}
+    )
+    try:
+        nodes = {cluster.add_node(**node).node_id for _ in range(2)}
+        cluster.wait_for_nodes()
+        settings = EngineSettings("ray", address=cluster.address, time_limit_s=60)
+
+        def unit(payload: Mapping[str, Any]) -> Any:
+            import time
+
+            import ray
+
+            time.sleep(0.5)
+            return ray.get_runtime_context().get_node_id()
+
+        jobs = [Job(str(number)) for number in range(6)]
+        with open_engine(settings, tmp_path / "scratch") as engine:
+            outcomes = list(engine.map(unit, jobs))
+        assert [outcome.status for outcome in outcomes] == ["done"] * 6
+        assert {outcome.value for outcome in outcomes} == nodes
+        sources = [write_source(tmp_path / f"in/two-{n}.mp4", seed=n) for n in range(3)]
+        common: dict[str, Any] = {"sync": "off", "split": "test", "process": make_process()}
+        joined = {"engine": "ray", "ray_address": cluster.address}
+        build(sources, tmp_path / "joined", **joined, **common)
+        build(sources, tmp_path / "alone", engine="local", **common)
+        names = [path.name for path in (tmp_path / "alone").glob("*.*") if path.is_file()]
+        assert any(name.endswith(".tar") for name in names)
+        for name in names:
+            one, other = tmp_path / "alone" / name, tmp_path / "joined" / name
+            assert one.read_bytes() == other.read_bytes(), name
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+@pytest.mark.ray
+def test_an_address_where_no_cluster_is_ends_the_run_with_one_sentence(tmp_path: Path) -> None:
+    settings = EngineSettings("ray", address="127.0.0.1:1", time_limit_s=5)
+    with pytest.raises(AvbenchError, match=r"Ray at '127\.0\.0\.1:1' did not start"):
+        run(settings, tmp_path, "work")

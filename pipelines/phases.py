@@ -1,0 +1,101 @@
+"""Run one step over many videos: only what is not done, and with a note of what failed."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from avbench import progress, shards
+from avbench.data import JSON
+from avbench.errors import UsageError
+
+from . import units
+from .engine import Engine, Job
+from .guard import Function
+from .ledger import FAILED
+from .videos import Video
+
+
+class Phases:
+    """Runs steps whose results lie below a work folder.
+
+    Parameters
+    ----------
+    work
+        The folder.
+    retry
+        Whether to try again what failed in an earlier run.
+    """
+
+    def __init__(self, work: Path, retry: bool) -> None:
+        self._work, self._retry = work, retry
+
+    def run(
+        self,
+        engine: Engine,
+        step: str,
+        function: Function,
+        jobs: Sequence[tuple[Video, Path, Mapping[str, JSON]]],
+    ) -> list[tuple[Video, Mapping[str, JSON]]]:
+        """Run what is not done yet; close what failed, return the rest with their receipts."""
+        (self._work / step).mkdir(exist_ok=True)
+        todo: dict[str, tuple[Video, Path, Job]] = {}
+        for video, folder, payload in jobs:
+            past = self._failures(folder)
+            if units.read_receipt(folder) is not None:
+                continue
+            if past and not self._retry:
+                video.close(FAILED, step, past["reason"], past["attempts"])
+                continue
+            job = Job(folder.name, {**payload, "folder": str(folder)})
+            todo[job.name] = (video, folder, job)
+        # The largest first, so that no worker begins a long one when the others are done.
+        ordered = sorted(todo.values(), key=lambda entry: -entry[0].source.mark[0])
+        outcomes = engine.map(function, [job for _, _, job in ordered])
+        for outcome in progress.track(outcomes, step, len(todo), "video") if todo else ():
+            video, folder, _ = todo[outcome.job.name]
+            lost = outcome.attempts - (outcome.status == "done")
+            reason = units.clean(outcome.reason)
+            attempts = self._remember(folder, lost, reason, units.clean(outcome.trace))
+            if outcome.status != "done":
+                video.close(outcome.status, step, reason, attempts)
+        result: list[tuple[Video, Mapping[str, JSON]]] = []
+        for video, folder, _ in jobs:
+            receipt = units.read_receipt(folder)
+            if receipt is not None:
+                lost = self._failures(folder).get("attempts", 0)
+                video.row = replace(video.row, attempts=max(video.row.attempts, 1 + lost))
+                result.append((video, receipt))
+        return result
+
+    def _failures(self, folder: Path) -> Mapping[str, JSON]:
+        """Return how often this result failed to come about, and why the last time."""
+        return units.read_json(self._note(folder)) or {}
+
+    def _remember(self, folder: Path, lost: int, reason: str, trace: str) -> int:
+        attempts = int(self._failures(folder).get("attempts", 0)) + lost
+        if lost:
+            note = self._note(folder)
+            note.parent.mkdir(exist_ok=True)
+            shards.write_json(note, {"attempts": attempts, "reason": reason, "trace": trace})
+        return attempts
+
+    def _note(self, folder: Path) -> Path:
+        return self._work / FAILED / f"{folder.parent.name}-{folder.name}.json"
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of an output folder; the system lets go of it however the process ends."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(
+                f"another build is writing to {path.parents[1]}; wait for it, or choose another "
+                "--out"
+            ) from None
+        yield
