@@ -43,6 +43,7 @@ setup(
         "avbench.checkpoints": ["*.safetensors", "*.json"],
         "avbench.leaderboard.site_assets": ["*.html", "*.css", "*.js"],
         "avbench.pages.assets": ["*.html", "*.css", "*.js"],
+        "avbench.study.assets": ["*.html", "*.css", "*.js"],
     },
     install_requires=[
         "av>=17.1,<19",
@@ -90,8 +91,8 @@ setup(
         ],
         "avbench.pipelines": [
             "facetracks = pipelines.build:build",
-            "refine = pipelines.refine_sets:refine",
             "bench = pipelines.bench:bench",
+            "refine = pipelines.refine_sets:refine",
         ],
         "avbench.exporters": [
             "lrs = pipelines.export.lrs:Lrs",

@@ -1,7 +1,7 @@
 """How well sound and picture agree, and whether that could be an accident.
 
 Everything is judged by how alike rows are (cosines less the means of their row and column), against
-the same face with its sound reversed and shifted, which cannot belong to it. An aligner finds some
+the same face with its sound shifted by far, which cannot belong to it. An aligner finds some
 agreement in any sound, so that a repair is judged by what the same aligner finds in such sound, and
 by how much less it doubts than there. `DOUBT`, `WORTH` and `REMAINS` were chosen on the clips of
 ``benchmarks/align_repairs.py`` with other damages than it measures.
@@ -22,15 +22,18 @@ from avbench.similarity import normalise
 
 CHANCES = 8
 """Ways in which sound is joined wrongly."""
+FAR = 60
+"""Rows beyond which an aligner does not look for sound."""
 SPAN = 25
 """Rows that the agreement at one instant is the mean of: one second."""
 MOST_ROWS = 2500
 """Rows in the middle of a long clip that the surety of a repair is read from: 100 s."""
 SURE = 0.01
 """Largest p-value that is believed."""
-DOUBT = 0.5
-"""Largest doubt that is believed, as a share of the doubt in wrongly joined sound."""
-WORTH = 8.0
+DOUBT, CLEAR = 0.5, 10.0
+"""Largest doubt that is believed, as a share of the doubt in wrongly joined sound, and the
+confidence from which on any is."""
+WORTH = 9.0
 """How often the doubt a drift must be for its repair to be called good."""
 REMAINS = 3.6
 """Drift that remains after a repair, in units of the doubt: posteriors take neighbouring rows for
@@ -64,10 +67,11 @@ class Surety:
     def grade(self) -> str:
         """``good`` where a third of the drift or less may be left, ``fair`` or ``low``.
 
-        ``low`` where sound and lips agree no better than by chance, or the doubt is as large as in
-        sound that does not belong.
+        ``low`` where sound and lips agree no better than by chance, or not clearly so and the
+        doubt is nearly as large as in sound that does not belong.
         """
-        if not self.p_value < SURE or self.doubt > DOUBT * self.chance_doubt:
+        doubtful = self.doubt > DOUBT * self.chance_doubt and self.confidence < CLEAR
+        if not self.p_value < SURE or doubtful:
             return "low"
         return "good" if self.drift >= WORTH * self.doubt else "fair"
 
@@ -87,8 +91,17 @@ def along(rows: Embeddings, path: IntArray) -> FloatArray:
 
 
 def wrong_sounds(audio: FloatArray) -> list[FloatArray]:
-    """Return the rows of sound in reverse, shifted around by eighths of their number."""
-    return [np.roll(audio[::-1], k * len(audio) // CHANCES, axis=0) for k in range(CHANCES)]
+    """Return the rows of sound put where they do not belong.
+
+    Sound that goes backwards fits no lips, whoever speaks, so that it is shifted around instead, by
+    `FAR` and more. A clip too short for that is shifted by a third and more, and half of the ways
+    go backwards.
+    """
+    rows = len(audio)
+    if rows >= 4 * FAR:
+        return [np.roll(audio, int(k), axis=0) for k in np.linspace(FAR, rows - FAR, CHANCES)]
+    shifts = np.linspace(rows / 3, 2 * rows / 3, CHANCES // 2).astype(int)
+    return [np.roll(some, int(k), axis=0) for k in shifts for some in (audio, audio[::-1])]
 
 
 def over_time(rows: Embeddings, path: IntArray) -> FloatArray:

@@ -23,7 +23,7 @@ from avbench.timing import FPS, SAMPLES_PER_FRAME
 
 BLOCK = 500
 """Frames that are decoded and embedded at once: what memory depends on."""
-LEAST = 2 * FPS
+LEAST = 70
 """Frames that a face must be seen for."""
 
 
