@@ -64,11 +64,22 @@ class Corpus:
         """
         name = source.relative
         if name not in self._recent:
-            known = self.layout.read(self.root, self.entries[name])
+            known = self._beside(self.entries[name])
             if len(self._recent) >= RECENT:
                 self._recent.clear()
             self._recent[name] = replace(known, facts=units.clean(dict(known.facts)))
         return self._recent[name]
+
+    def _beside(self, entry: Entry) -> Entry:
+        """Read what lies beside a clip; whatever makes no sense there is named with the clip."""
+        try:
+            return self.layout.read(self.root, entry)
+        except DataError:
+            raise
+        except (ValueError, LookupError) as error:
+            raise DataError(
+                f"{entry.file}: the text beside it makes no sense ({error}); copy it again."
+            ) from error
 
     def place(self, source: Source) -> Place:
         """Return the split and the speaker of a clip."""

@@ -21,6 +21,7 @@ import numpy as np
 
 from avbench.data import JSON, FloatArray
 from avbench.errors import DataError
+from avbench.timing import FPS
 
 from . import pickles
 from .layout import Entry, Layout, below, files, read_text
@@ -62,7 +63,7 @@ def read_work(folder: Path) -> Work:
     """
     return Work(
         tracks=_each(folder / "tracks.pckl", _track),
-        shots=_each(folder / "scene.pckl", lambda pair: (_frame(pair[0]), _frame(pair[1]))),
+        shots=_each(folder / "scene.pckl", lambda pair: (frame_of(pair[0]), frame_of(pair[1]))),
         faces=_each(folder / "faces.pckl", len),
         distances=_each(folder / "activesd.pckl", lambda d: np.asarray(d, np.float64)),
         printed=_printed(folder / "offsets.txt"),
@@ -91,15 +92,17 @@ def _track(entry: Any) -> Track:
     return Track(int(frames[0]), boxes)
 
 
-def _frame(code: Any) -> int:
+def frame_of(code: pickles.Record) -> int:
     """Return the frame number that a time code of any version of PySceneDetect holds."""
     held = code.attributes
     if "frame_num" in held:
         return int(held["frame_num"])
-    time = held["_time"].attributes if "_time" in held else held
-    if "value" in time:
-        return int(time["value"])
-    return round(float(time["pts"]) * float(time["time_base"]) * 25)
+    time = held["_time"]
+    if time.name.endswith("_FrameNumber"):
+        return int(time.attributes["value"])
+    if time.name.endswith("_Seconds"):
+        return round(float(time.attributes["value"]) * FPS)
+    return round(float(time.attributes["pts"]) * float(time.attributes["time_base"]) * FPS)
 
 
 def _printed(path: Path) -> dict[int, tuple[int, float]]:

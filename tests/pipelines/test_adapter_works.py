@@ -19,6 +19,7 @@ from fake_facetracks import make_process
 from avbench import media
 from avbench.shards import open_set
 from pipelines.adapters import columbia, syncnet_python
+from pipelines.adapters.pickles import Record
 from pipelines.build import BuildReport, build
 
 WIDTH, HEIGHT = 320, 180
@@ -151,6 +152,19 @@ def test_shots_are_read_from_time_codes_and_offsets_from_the_printed_ones(
     assert [f["shot"] for f in facts] == [[0, 82], [82, 200]]
     assert (facts[0]["measured_offset"], facts[0]["measured_confidence"]) == (-4, 7.125)
     assert facts[1]["measured_offset"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes"),
+    [
+        ("frame_timecode", {"framerate": 25.0, "frame_num": 82}),
+        ("common", {"_time": Record("Timecode", {"pts": 82, "time_base": Fraction(1, 25)})}),
+        ("common", {"_time": Record("common._FrameNumber", {"value": 82})}),
+        ("common", {"_time": Record("common._Seconds", {"value": 3.28})}),
+    ],
+)
+def test_time_codes_of_every_version_are_understood(name: str, attributes: dict[str, Any]) -> None:
+    assert syncnet_python.frame_of(Record(name, attributes)) == 82
 
 
 class Nasty:

@@ -329,6 +329,10 @@ def test_a_damaged_text_rejects_its_clip_alone(tree: Tree, tmp_path: Path) -> No
     reasons = {row.path: row.reason for row in report.rows if row.reason}
     assert list(reasons) == ["main/553a/00001.mp4"]
     assert "00001.txt: is no text in UTF-8" in reasons["main/553a/00001.mp4"]
+    tree.text("main/553a/00001.txt", "Text:  HELLO\nConf:  high\n")
+    report = make(tree.root, "lrs2", tmp_path / "out")
+    reasons = {row.path: row.reason for row in report.rows if row.reason}
+    assert "553a/00001.mp4: the text beside it makes no sense" in reasons["main/553a/00001.mp4"]
 
 
 def test_only_what_a_changed_text_touches_is_redone(tree: Tree, tmp_path: Path) -> None:
