@@ -48,6 +48,7 @@ setup(
     install_requires=[
         "av>=17.1,<19",
         "click>=8.1,!=8.3.0,<9",
+        "fsspec>=2024.2",
         "jinja2>=3.1,<4",
         "matplotlib>=3.8",
         "numpy>=1.26,<3",

@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -167,7 +167,7 @@ class SyncNetTrainer:
         self._steps, self._init = steps, init
         named = None if architecture is None else {"architecture": architecture}
         self._size = {"config": config} if config is not None else named or {}
-        self._class: Any = methods.load_class("syncnet")
+        self._class = cast("Any", methods.load_class("syncnet"))
         self.identity: dict[str, JSON] = {
             "steps": steps,
             "architecture": architecture or repr(config),
@@ -247,7 +247,7 @@ def write_refined(
             if sample.key not in kept:
                 continue
             writer = writers.setdefault(row["split"], ShardWriter(out, name, row["split"]))
-            writer.add(sample, **{k: v for k, v in row.items() if k not in made})
+            writer.add(sample, **{str(k): v for k, v in row.items() if k not in made})
     shards: list[ShardInfo] = []
     for writer in writers.values():
         writer.close()
@@ -280,7 +280,7 @@ def histogram(made: Round, options: RefineOptions, path: Path) -> None:
     ]
     wrong = [height for heights in made.wrong.values() for height in heights]
     every = [*wrong, *(s["height"] for s in known)]
-    edges = np.histogram_bin_edges(every, bins=40) if every else np.linspace(0, 1, 41)
+    edges = np.histogram_bin_edges(every or [0.0, 1.0], bins=40).tolist()
     with styled():
         figure = new_figure(4.6, 2.6)
         axes = figure.subplots()
