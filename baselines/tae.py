@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from avbench import features
 from avbench.aligning import How, whole
 from avbench.data import Alignment, Clip, Embeddings, FloatArray, Prediction
 from avbench.errors import DataError, UnknownName, UsageError
@@ -239,14 +240,17 @@ class Tae:
             logits: torch.Tensor = self._decoder(*filled, allowed=allowed)
             return logits[: len(video)]
 
+    def align_clip(self, rows: Embeddings) -> Alignment:
+        """Align a clip of any length, as embedded by `embed`."""
+        if self.asks == "sound":
+            return whole(self, rows, self.how)
+        turned = whole(self, Embeddings(video=rows.audio, audio=rows.video), self.how)
+        num_frames = len(rows.video) + features.WINDOW - 1
+        return Alignment(invert(turned.video_index[None], num_frames)[0])
+
     def predict(self, clip: Clip) -> Prediction:
         """Align a clip of any length."""
-        rows = self.embed(clip)
-        if self.asks == "sound":
-            return Prediction(key=clip.key, alignment=whole(self, rows, self.how))
-        turned = whole(self, Embeddings(video=rows.audio, audio=rows.video), self.how)
-        index = invert(turned.video_index[None], len(clip))[0]
-        return Prediction(key=clip.key, alignment=Alignment(index))
+        return Prediction(key=clip.key, alignment=self.align_clip(self.embed(clip)))
 
     def fit(
         self,

@@ -11,7 +11,7 @@ import torch
 from avbench import methods
 from avbench.data import Alignment, Clip, Embeddings
 from avbench.errors import DataError, UnknownName, UsageError
-from avbench.methods import Aligner, EmbeddingMethod, Trainable
+from avbench.methods import ClipAligner, EmbeddingMethod, Trainable
 from avbench.models.crf_decoder import CrfDecoderConfig
 from avbench.models.tae import SMALL, TaeConfig
 from avbench.models.two_stream import TwoStreamConfig
@@ -66,7 +66,7 @@ def rows(count, num_video, num_audio, seed=0, dim=16):
 @every
 def test_it_is_a_trainable_aligner(kind, streams):
     method = started(kind, streams)
-    assert isinstance(method, Aligner)
+    assert isinstance(method, ClipAligner)
     assert isinstance(method, Trainable)
     assert not isinstance(method, EmbeddingMethod)
     assert methods.load_class(kind.name) is kind
