@@ -89,6 +89,10 @@ def build(
     return report
 
 
+_NAMED = 20
+"""Most files that a plan names."""
+
+
 class _Builder:
     """The state of one build."""
 
@@ -97,7 +101,7 @@ class _Builder:
     ) -> None:
         self.sources, self.out, self.options = sources, out, options
         self.work = out / "work"
-        self.phases = Phases(self.work, options.retry)
+        self.phases = Phases(self.work, options.retries)
         self.settings = options.facetrack_settings()
         self.sync = options.sync_settings()
         self.distortion = options.distortion()
@@ -150,6 +154,10 @@ class _Builder:
             video.facetracks = folder
             scored += ready and self._scores_folder(video).is_dir()
         lines.append(f"facetracks: {sum(done)} done, {len(done) - sum(done)} to do")
+        todo = [(v, f) for v, f, ready in zip(active, folders, done, strict=True) if not ready]
+        lines += self.phases.expect(todo[:_NAMED])
+        if len(todo) > _NAMED:
+            lines.append(f"  and {len(todo) - _NAMED} more")
         if self.sync.mode != "off":
             lines.append(f"sync: {scored} done, at most {len(done) - scored} to do")
         lines.append("pack: shards will be written")
@@ -320,7 +328,7 @@ class _Builder:
         sizes = [units.mark_of(self.out / info.name)[0] for info in found]
         whole = sizes == [info.bytes for info in found]
         rows = ledger.read(self.out)
-        again = self.options.retry and any(row.status == FAILED for row in rows)
+        again = any(row.status == FAILED and self.options.retries(row.reason) for row in rows)
         if again or not whole or len(rows) != len(videos):
             return None
         return BuildReport(self.out, rows, found, self.skipped, up_to_date=True)

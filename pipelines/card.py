@@ -200,7 +200,7 @@ def _leaks(index: pd.DataFrame, census: Census) -> list[str]:
     else:
         gone = sum(bool(pair["dropped"]) for pair in census.duplicates)
         lines.append(
-            f"Near-duplicates across splits: {len(census.duplicates)} pairs"
+            f"Pairs of near-duplicates across splits: {len(census.duplicates)}"
             + (f", of which {gone} were parted by leaving a clip out." if gone else ".")
         )
         if census.duplicates:

@@ -75,6 +75,8 @@ class BuildOptions:
     """MiB granted to every video, on top of what its worker holds already."""
     retry: bool = True
     """Try again what failed in an earlier run."""
+    retry_reason: str = ""
+    """But only where the reason holds these words."""
     keep_work: bool = True
 
     def __post_init__(self) -> None:
@@ -179,6 +181,10 @@ class BuildOptions:
             return None
         layout, rule = find_layout(self.layout), self.split_rule()
         return open_corpus(layout, sources, self.crops, rule, self.split, self.seed)
+
+    def retries(self, reason: str) -> bool:
+        """Return whether to try again what failed in an earlier run for a reason."""
+        return self.retry and self.retry_reason.lower() in reason.lower()
 
     def recipe(self) -> dict[str, JSON]:
         """Return everything that the shards depend on, apart from the inputs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,10 +27,10 @@ class Phases:
     work
         The folder.
     retry
-        Whether to try again what failed in an earlier run.
+        Says of the reason why something failed in an earlier run whether to try it again.
     """
 
-    def __init__(self, work: Path, retry: bool) -> None:
+    def __init__(self, work: Path, retry: Callable[[str], bool]) -> None:
         self._work, self._retry = work, retry
 
     def run(
@@ -44,10 +44,10 @@ class Phases:
         (self._work / step).mkdir(exist_ok=True)
         todo: dict[str, tuple[Video, Path, Job]] = {}
         for video, folder, payload in jobs:
-            past = self._failures(folder)
+            past = self.failures(folder)
             if units.read_receipt(folder) is not None:
                 continue
-            if past and not self._retry:
+            if past and not self._retry(past["reason"]):
                 video.close(FAILED, step, past["reason"], past["attempts"])
                 continue
             job = Job(folder.name, {**payload, "folder": str(folder)})
@@ -66,22 +66,32 @@ class Phases:
         for video, folder, _ in jobs:
             receipt = units.read_receipt(folder)
             if receipt is not None:
-                lost = self._failures(folder).get("attempts", 0)
+                lost = self.failures(folder).get("attempts", 0)
                 video.row = replace(video.row, attempts=max(video.row.attempts, 1 + lost))
                 result.append((video, receipt))
         return result
 
-    def _failures(self, folder: Path) -> Mapping[str, JSON]:
+    def failures(self, folder: Path) -> Mapping[str, JSON]:
         """Return how often this result failed to come about, and why the last time."""
         return units.read_json(self._note(folder)) or {}
 
     def _remember(self, folder: Path, lost: int, reason: str, trace: str) -> int:
-        attempts = int(self._failures(folder).get("attempts", 0)) + lost
+        attempts = int(self.failures(folder).get("attempts", 0)) + lost
         if lost:
             note = self._note(folder)
             note.parent.mkdir(exist_ok=True)
             shards.write_json(note, {"attempts": attempts, "reason": reason, "trace": trace})
         return attempts
+
+    def expect(self, todo: Iterable[tuple[Video, Path]]) -> Iterator[str]:
+        """Yield a line for each result that is to come about: for the first time, or again."""
+        for video, folder in todo:
+            past = self.failures(folder)
+            words = "new, or its file or a setting changed"
+            if past:
+                words = f"failed {past['attempts']} times, the last time: {past['reason']}"
+                words += "" if self._retry(past["reason"]) else "; not tried again"
+            yield f"  {video.source.relative}: {words}"
 
     def _note(self, folder: Path) -> Path:
         return self._work / FAILED / f"{folder.parent.name}-{folder.name}.json"

@@ -236,6 +236,13 @@ def _places(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     "--retry/--no-retry", default=True, show_default=True, help="Try earlier failures again."
 )
 @click.option(
+    "--retry-reason",
+    default="",
+    metavar="WORDS",
+    help="Of earlier failures, try only those again whose reason holds these words, such as "
+    "'time limit' or 'worker died'.",
+)
+@click.option(
     "--keep-work/--no-keep-work",
     default=True,
     show_default=True,

@@ -152,7 +152,8 @@ def shared(census: Census) -> Iterator[str]:
     pairs = census.duplicates or ()
     gone = sum(bool(pair["dropped"]) for pair in pairs)
     left = f"; {gone} parted by leaving a clip out" if gone else ""
-    yield f"{census.dataset}: {len(pairs)} near-duplicates across splits{left}"
+    what = "pair" if len(pairs) == 1 else "pairs"
+    yield f"{census.dataset}: {len(pairs)} {what} of near-duplicates across splits{left}"
     for pair in pairs[:MOST]:
         what = {"both": "picture and sound"}.get(str(pair["kind"]), str(pair["kind"]))
         words = f"{pair['key']} ({pair['split']}) and {pair['other']} ({pair['other_split']})"

@@ -27,18 +27,20 @@ def complaints(path: Path) -> list[str]:
     Returns
     -------
     list of str
-        ``decoder: message``, at most eight; none where it has nothing to say.
+        ``decoder: message``, at most eight, or the name of its error where it says no more; none
+        where it has nothing to say, as of a file that is empty.
     """
     before = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
+    short: str | None = None
     try:
         with av.logging.Capture(local=True) as said:
             try:
                 with open_source(path) as source:
                     for packet in islice(packets_of(source, Damage()), _PACKETS):
                         frames_of(packet, Damage())
-            except DataError:
-                pass  # the caller knows; its words are in the log
+            except DataError as error:  # its words are in the log, if it had more than one
+                short = getattr(error.__cause__, "strerror", None)
     finally:
         av.logging.set_level(before)
     found: dict[str, None] = {}
@@ -46,4 +48,6 @@ def complaints(path: Path) -> list[str]:
         text = " ".join(message.replace(str(path.absolute()), path.name).split())
         if text:
             found[f"{name}: {_ADDRESS.sub('...', text)}"] = None
+    if short and not found:
+        found[short] = None
     return list(found)[:_MOST]

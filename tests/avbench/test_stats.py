@@ -146,7 +146,7 @@ def test_near_duplicates_are_listed_where_they_were_looked_for(
     rows = [{**pair, "correlation": float("nan"), "dropped": ""}] * 25
     pd.DataFrame(rows).to_parquet(tmp_path / "duplicates.parquet")
     lines = stats(tmp_path).output.splitlines()
-    assert "news: 25 near-duplicates across splits" in lines
+    assert "news: 25 pairs of near-duplicates across splits" in lines
     assert "  a-0 (train) and c-0 (test): same picture and sound for 1.2 s" in lines
     assert "  and 5 more, in duplicates.parquet" in lines
     (census,) = json.loads(stats(tmp_path, "--format", "json").output)
