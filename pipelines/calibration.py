@@ -31,6 +31,8 @@ LEAST_PAIRS = 40
 """Fewer wrong pairs than these say too little about rare heights."""
 TAIL = 0.1
 """Share of the wrong pairs, the highest, whose excess is taken to fall off exponentially."""
+FLOOR = 0.1
+"""So many wrong pairs, of all, are the rarest event that a pool is believed to tell of."""
 _TINY = 1e-6
 """A spread of distances below this means that nothing changes."""
 
@@ -145,7 +147,8 @@ class Calibration:
             return min(1.0, (2 * search + 1) * tail)
         knee, excess = self._tail()
         if height > knee:
-            return float(TAIL * np.exp(-(height - knee) / excess))
+            extrapolated = float(TAIL * np.exp(-(height - knee) / excess))
+            return max(extrapolated, FLOOR / len(self.wrong))
         above = len(self.wrong) - int(np.searchsorted(self.wrong, height, side="left"))
         return max(above / len(self.wrong), TAIL)
 

@@ -259,7 +259,7 @@ class RayEngine:
             cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise AvbenchError(
                 f"Ray at '{self._settings.address}' did not start ({cause}); use --engine local, "
-                "or check --ray-address"
+                "or check --address"
             ) from error
         self._ray = ray
         if self._settings.address != "local" and self._settings.workers is None:

@@ -146,7 +146,7 @@ def test_a_measure_is_stored_with_its_p_value_and_moved_only_where_it_is_sure() 
     after = {"offset": 0}
     settings = SyncSettings("record", correct=True)
     sure = judge({**score, "height": 9.0, "corrected": after}, calibration, settings)
-    assert sure["p_value"] < 1e-4
+    assert sure["p_value"] == pytest.approx(0.1 / 400)
     assert (sure["correction"], sure["corrected"]) == (5, after)
     unsure = judge({**score, "height": 3.0, "corrected": after}, calibration, settings)
     assert unsure["p_value"] == pytest.approx(0.25, abs=0.01)
