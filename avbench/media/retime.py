@@ -19,10 +19,11 @@ from av.audio.stream import AudioStream
 from av.codec.context import Flags
 from av.container import OutputContainer
 from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 
 from avbench.data import FloatArray, UInt8Array
 from avbench.errors import DataError, UsageError
-from avbench.media.decode import _ToRgb
 from avbench.media.encode import Quality, _create, _Pictures
 from avbench.media.packets import Damage, decode_pictures, decode_sound, time_of
 from avbench.media.probe import no_picture, orientation
@@ -229,7 +230,7 @@ def pictures_at(
             raise no_picture(str(source))
         rate = opened.picture.average_rate or Fraction(FPS)
         zero = time_of(held) or Fraction(0)
-        turn, convert = orientation(held), _ToRgb((held.width, held.height))
+        turn, convert = orientation(held), _Rgb(held)
         image, begin, count = turn.apply(convert(held)), 0.0, 0
         for following in chain(pictures, [None]):
             count += 1
@@ -247,6 +248,21 @@ def pictures_at(
             if following is None or not len(times):
                 return
             image, begin = turn.apply(convert(following)), end
+
+
+class _Rgb:
+    """Converts pictures as stored to RGB of the size of the first, in this thread."""
+
+    def __init__(self, first: VideoFrame) -> None:
+        self._scaler, self._size = VideoReformatter(), (first.width, first.height)
+
+    def __call__(self, picture: VideoFrame) -> UInt8Array:
+        """Return one picture that shares no memory with the decoder; (H, W, 3), uint8."""
+        width, height = self._size
+        converted = self._scaler.reformat(
+            picture, width=width, height=height, format="rgb24", threads=1
+        )
+        return np.array(converted.to_ndarray(), np.uint8)
 
 
 class _Heard:
@@ -322,5 +338,5 @@ def stored_images(source: bytes) -> Iterator[UInt8Array]:
     with open_source(source) as opened:
         convert = None
         for picture in decode_pictures(opened, Damage()):
-            convert = convert or _ToRgb((picture.width, picture.height))
+            convert = convert or _Rgb(picture)
             yield convert(picture)

@@ -30,7 +30,7 @@ MOST_ROWS = 2500
 """Rows in the middle of a long clip that the surety of a repair is read from: 100 s."""
 SURE = 0.01
 """Largest p-value that is believed."""
-DOUBT, CLEAR = 0.5, 10.0
+DOUBT, CLEAR = 0.5, 5.0
 """Largest doubt that is believed, as a share of the doubt in wrongly joined sound, and the
 confidence from which on any is."""
 WORTH = 9.0

@@ -174,8 +174,8 @@ def test_other_sound_decides_the_length_and_its_doubt_keeps_it_unwritten(
     result = align(drawn, "--audio", other, "--out", out, "--anyway", "--warp", "picture")
     assert result.exit_code == 0, result.output
     pictures, sound = lengths(out)
-    assert pictures == round(5 * output_rate(drawn))
-    assert sound == pytest.approx(5, abs=0.04)
+    assert abs(pictures - 5 * output_rate(drawn)) <= 1  # the coder fills its last packet
+    assert sound == pytest.approx(pictures / FPS, abs=0.04)
 
 
 @pytest.mark.slow
