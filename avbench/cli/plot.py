@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from avbench.cli._figures import figure_options, write
+from avbench.cli._figures import data_option, figure_options, write, write_data
 from avbench.cli.plot_distances import pairs, responses
 from avbench.cli.plot_patterns import before_after, gradients
 from avbench.cli.plot_similarity import similarity
@@ -70,8 +70,11 @@ for drawn_from_clips in (similarity, responses, pairs, before_after, gradients):
     show_default=True,
     help="What the bars show: the 95 % interval, or the standard deviation over repeats.",
 )
+@data_option
 @figure_options
-def accuracy(results: Path, names: Sequence[str], spread: str, **out: Any) -> None:
+def accuracy(
+    results: Path, names: Sequence[str], spread: str, data: Path | None, **out: Any
+) -> None:
     r"""Draw accuracy against window length, with intervals and chance.
 
     RESULTS is a directory that avbench run wrote.
@@ -85,6 +88,7 @@ def accuracy(results: Path, names: Sequence[str], spread: str, **out: Any) -> No
 
     run = _read(results)
     task = run.block["task"]
+    write_data(data, plots.accuracy_table(run.scores, methods=_chosen(run, names)))
     write(
         plots.accuracy,
         out,
@@ -100,8 +104,11 @@ def accuracy(results: Path, names: Sequence[str], spread: str, **out: Any) -> No
 @RESULTS
 @METHODS
 @LENGTH
+@data_option
 @figure_options
-def confusion(results: Path, names: Sequence[str], length: int | None, **out: Any) -> None:
+def confusion(
+    results: Path, names: Sequence[str], length: int | None, data: Path | None, **out: Any
+) -> None:
     r"""Draw which true offsets are taken for which, one panel a method.
 
     RESULTS is a directory that avbench run wrote.
@@ -114,7 +121,9 @@ def confusion(results: Path, names: Sequence[str], length: int | None, **out: An
 
     run = _read(results)
     methods = _chosen(run, names)
-    write(plots.confusion, out, run.predictions, methods=methods, length=_length(run, length))
+    options = {"methods": methods, "length": _length(run, length)}
+    write_data(data, plots.confusion_table(run.predictions, **options))
+    write(plots.confusion, out, run.predictions, **options)
 
 
 @command.command("risk-coverage", short_help="Wrong ones among the surest answers.")

@@ -8,10 +8,10 @@ or SVG, the same bytes for the same input. A figure is drawn at the ``width`` it
 from __future__ import annotations
 
 from avbench.plots.answers import confidence, errors, has_confidence, risk_coverage
-from avbench.plots.curves import accuracy, reported
+from avbench.plots.curves import accuracy, accuracy_table, reported
 from avbench.plots.differences import differences
 from avbench.plots.drift import LAWS, drawn_offsets, drift
-from avbench.plots.matrices import confusion, similarity
+from avbench.plots.matrices import confusion, confusion_table, similarity
 from avbench.plots.pairs import Separation, drawn_pairs, pairs, separation
 from avbench.plots.patterns import Twin, before_after, contrast, gradients, twin_table
 from avbench.plots.responses import Responses, response_curves, response_table, responses
@@ -30,9 +30,11 @@ __all__ = [
     "SyncedRows",
     "Twin",
     "accuracy",
+    "accuracy_table",
     "before_after",
     "confidence",
     "confusion",
+    "confusion_table",
     "contrast",
     "differences",
     "drawn_offsets",

@@ -17,6 +17,7 @@ from avbench.tables.beside import groups_of, metric_title
 from avbench.tables.notes import chance_level
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -94,6 +95,23 @@ def accuracy(
         _windows(axes, lengths)
         _legends(figure, axes, style.looks(names), tolerances, spread, width)
     return figure
+
+
+def accuracy_table(
+    scores: Iterable[Score], *, methods: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Return what `accuracy` draws, as fractions: a row per method, window length and metric."""
+    import pandas as pd
+
+    columns = ["method", "window", "metric", "value", "low", "high", "std", "n"]
+    rows = [
+        [getattr(row, column) for column in columns]
+        for row in scores
+        if row.metric.startswith("accuracy@")
+        and row.value is not None
+        and (methods is None or row.method in methods)
+    ]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _windows(axes: Axes, lengths: Sequence[int]) -> None:

@@ -87,6 +87,18 @@ def confusion(
     return figure
 
 
+def confusion_table(
+    predictions: pd.DataFrame, *, methods: Sequence[str], length: int
+) -> pd.DataFrame:
+    """Return what `confusion` draws: how often each answer was given to each true offset.
+
+    Unanswered questions have no ``predicted``.
+    """
+    chosen = predictions[predictions["method"].isin(methods) & (predictions["length"] == length)]
+    keys = ["method", "offset", "predicted"]
+    return chosen.groupby(keys, dropna=False).size().rename("count").reset_index()
+
+
 def _confusion_panel(axes: Axes, part: pd.DataFrame, reach: int, side: float) -> Any:
     """Draw one method's shares; a cell above five percent carries its number, if it has room."""
     size = 2 * reach + 1

@@ -243,3 +243,24 @@ def test_the_released_law_drifts_and_the_symmetric_one_does_not() -> None:
     assert np.array_equal(again, drawn["symmetric"])
     with pytest.raises(DataError, match="no clips"):
         plots.drift({})
+
+
+def test_tables_hold_what_is_drawn(outcome: Outcome) -> None:
+    rows = with_intervals(outcome.scores)
+    table = plots.accuracy_table(rows, methods=["noisy", "clear"])
+    figure = plots.accuracy(rows, search=5, methods=["noisy", "clear"])
+    drawn = {
+        round(float(y), 6) for line in figure.axes[0].containers for y in line.lines[0].get_ydata()
+    }
+    assert {round(100 * value, 6) for value in table["value"]} == drawn
+    assert (table["low"] < table["value"]).all()
+    options = {"methods": ["clear", "constant"], "length": 20}
+    counts = plots.confusion_table(outcome.predictions, **options)  # type: ignore[arg-type]
+    panels = plots.confusion(outcome.predictions, **options).axes[:2]  # type: ignore[arg-type]
+    for axes, (_, part) in zip(panels, counts.groupby("method"), strict=True):
+        asked = part.groupby("offset")["count"].transform("sum")
+        for offset, said, share in zip(
+            part["offset"], part["predicted"], 100 * part["count"] / asked, strict=True
+        ):
+            cell = axes.images[0].get_array()[int(offset) + 5, int(said) + 5]
+            assert cell == pytest.approx(share)
