@@ -51,7 +51,7 @@ class Target:
             If a part is no plain name: nothing is written outside the folder.
         """
         for part in parts:
-            if not _PART.fullmatch(part) or ".." in part:
+            if not _PART.fullmatch(part):
                 raise DataError(f"got '{part}' as part of a path, expected a plain name")
         self.files.append(PurePosixPath(*parts).as_posix())
         path = self.folder.joinpath(*parts)
