@@ -8,11 +8,10 @@ of a very long shot, a part comes out before its end.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from avbench.data import FloatArray, Shot, UInt8Array
+from avbench.data import FloatArray, Shot
 from avbench.media import Frame
 
 from .faces import CloseDetector, Detections, Detector, assign, load_detector
@@ -68,7 +67,8 @@ class Looking:
         """Look at all frames; every frame of a shot is in one of the stretches."""
         for frame in frames:
             self.pts_s.append(frame.pts_s)
-            self._finder.push(frame.image)
+            side = self._finder.side
+            self._finder.push(frame.sampled(side) if side else frame.image)
             if self._watch is not None:
                 self._watch.take(frame)
             if frame.index % _SETTLE == 0:
@@ -125,22 +125,22 @@ class _Watch:
         longest = tracking.max_gap + settings.detect_every
         self._follower = Follower(settings.flow, tracking.min_iou, longest)
         self._faces: dict[int, Detections] = {}
-        self._past: deque[tuple[int, UInt8Array]] = deque()
+        self._past: list[Frame] = []
         self._searched = 0
         self.shown: list[int] = []
 
     def take(self, frame: Frame) -> None:
         """Follow the faces into a frame, and look for faces if it is time to."""
-        lost = self._follower.step(frame.index, frame.image)
+        lost = self._follower.step(frame)
         if lost or len(self._past) + 1 >= self._settings.detect_every or not self._faces:
             found = self._look(frame, lost)
             self._faces[frame.index] = found
-            self._follower.meet(frame.index, frame.image, found, reversed(self._past))
+            self._follower.meet(frame, found, self._past[::-1])
             self._past.clear()
             if len(found):
                 self.shown.append(frame.index)
         else:
-            self._past.append((frame.index, frame.image))
+            self._past.append(frame)
 
     def _look(self, frame: Frame, lost: bool) -> Detections:
         """Look around the faces that are followed, or at the whole picture if that is due."""

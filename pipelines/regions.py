@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avbench.data import FloatArray, UInt8Array
+from avbench.media import Frame
 
 _EDGE = 2
 """Pixels beyond a square that cutting it out looks at, see `pipelines.crops.cut`."""
@@ -32,11 +33,11 @@ class Region:
         return cls(0, 0, image, *image.shape[:2])
 
     @classmethod
-    def around(cls, image: UInt8Array, square: FloatArray) -> Region:
+    def around(cls, frame: Frame, square: FloatArray) -> Region:
         """Copy what a picture shows of a square: left, top, side; nothing if it lies outside."""
-        height, width = image.shape[:2]
+        height, width = frame.size
         x0, y0, x1, y1 = _pixels(square, height, width)
-        return cls(x0, y0, image[y0:y1, x0:x1].copy(), height, width)
+        return cls(x0, y0, frame.part(x0, y0, x1, y1), height, width)
 
     def covers(self, square: FloatArray) -> bool:
         """Return whether all that the picture shows of a square lies in this region."""

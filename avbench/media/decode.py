@@ -12,11 +12,11 @@ from types import TracebackType
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 
 from avbench.data import UInt8Array
 from avbench.errors import DataError
 from avbench.media.packets import JUMPING_FORMATS, Damage, decode_pictures, time_of
+from avbench.media.picture import Converters, Picture, ToRgb, sampled
 from avbench.media.probe import SLACK_S, MediaInfo, describe, no_picture, orientation
 from avbench.media.source import name_of, open_source
 from avbench.timing import FPS
@@ -51,10 +51,32 @@ class Frame:
     """Number on the grid, from 0."""
     pts_s: float
     """Presentation time in seconds that the source gives this picture."""
-    image: UInt8Array
-    """RGB, upright; shape (H, W, 3), uint8."""
+    picture: UInt8Array | Picture
+    """As it was decoded, or an image."""
     corrupt: bool = False
     """Whether the decoder had to conceal damage in this picture."""
+
+    @property
+    def image(self) -> UInt8Array:
+        """RGB, upright; shape (H, W, 3), uint8; made when it is first asked for."""
+        return self.picture.image if isinstance(self.picture, Picture) else self.picture
+
+    def part(self, x0: int, y0: int, x1: int, y1: int) -> UInt8Array:
+        """Return a copy of columns [x0, x1) and rows [y0, y1) of the image."""
+        if isinstance(self.picture, Picture):
+            return self.picture.part(x0, y0, x1, y1)
+        return self.picture[y0:y1, x0:x1].copy()
+
+    def sampled(self, side: int) -> UInt8Array:
+        """Return pixels of the image on a regular grid; shape (side, side, 3)."""
+        if isinstance(self.picture, Picture):
+            return self.picture.sampled(side)
+        return sampled(self.picture, side)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the image."""
+        return self.picture.size if isinstance(self.picture, Picture) else self.picture.shape[:2]
 
 
 class FrameStream:
@@ -134,9 +156,8 @@ class FrameStream:
     def _run(self, first: VideoFrame, others: Iterable[VideoFrame]) -> Generator[Frame, None, None]:
         """Convert the grid frames of the wanted range to RGB and settle the account at the end."""
         start, stop = self._range
-        turn = orientation(first)
         size = first.width, first.height
-        convert = _ToRgb(size)
+        converters = Converters(size, orientation(first))
         count = 0
         pictures = chain([first], others)
         grid = on_grid(pictures, self._nominal, self._damage, self._declared)
@@ -147,8 +168,7 @@ class FrameStream:
             if index < start:
                 continue
             self._damage.resized += size != (picture.width, picture.height)
-            image = turn.apply(convert(picture))
-            yield Frame(index, float(time), image, bool(picture.is_corrupt))
+            yield Frame(index, float(time), Picture(picture, converters), bool(picture.is_corrupt))
         missing = self.info.num_frames - count
         if missing >= self._shortfall and not self._damage.jumps:
             self.lost_frames = missing
@@ -192,7 +212,7 @@ def read_video(source: Path | bytes) -> UInt8Array:
     """
     pictures, _ = stored_pictures(source)
     width, height = pictures[0].width, pictures[0].height
-    convert = _ToRgb((width, height))
+    convert = ToRgb((width, height))
     images = np.empty((len(pictures), height, width, 3), np.uint8)
     for image, picture in zip(images, pictures, strict=True):
         image[:] = convert(picture)
@@ -275,22 +295,3 @@ def _lasting(picture: VideoFrame, nominal: Fraction) -> Fraction:
     if not picture.duration or picture.duration < 0 or picture.time_base is None:
         return nominal
     return min(picture.duration * picture.time_base, Fraction(LONGEST_GAP_S))
-
-
-class _ToRgb:
-    """Converts pictures as stored to RGB in this thread, scaled to one size where one is given.
-
-    The arrays share no memory with the decoder or with each other.
-    """
-
-    def __init__(self, size: tuple[int, int] | None = None) -> None:
-        self._reformatter = VideoReformatter()  # one each per picture would take megabytes
-        self._size = size
-
-    def __call__(self, picture: VideoFrame) -> UInt8Array:
-        """Return one picture; shape (H, W, 3), uint8."""
-        width, height = self._size or (picture.width, picture.height)
-        converted = self._reformatter.reformat(
-            picture, width=width, height=height, format="rgb24", threads=1
-        )
-        return converted.to_ndarray().astype(np.uint8, copy=converted is picture)

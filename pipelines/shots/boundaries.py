@@ -22,6 +22,11 @@ from avbench.data import FloatArray, Shot, UInt8Array
 class ShotFinder(Protocol):
     """Anything that takes the pictures of a video in order and says where its shots end."""
 
+    @property
+    def side(self) -> int:
+        """Side of the grid of pixels that is enough of a picture; 0 for all of it."""
+        ...
+
     def push(self, image: UInt8Array) -> None:
         """Take the next picture; RGB, shape (H, W, 3)."""
         ...

@@ -12,10 +12,12 @@ step
 hard
     Smallest distance between the ``flash + 1`` frames before and the ``flash + 1`` frames from
     here on. A flash lights up for a moment and goes: some frame after it looks like one before.
+    What is below the threshold is not made smaller.
 spread, blend, change
     Of a window of L frames around this one: how far its ends lie apart; how far the pictures
     between them are from weighted means of the two (0 in a dissolve; 0.2 and more for motion or a
-    hard cut); how much the ends differ beyond a change of light, in grey levels.
+    hard cut); how much the ends differ beyond a change of light, in grey levels. The last two are
+    measured where the first exceeds its threshold, and 1 and 0 elsewhere.
 
 References
 ----------
@@ -197,6 +199,11 @@ class ShotDetector:
         self._change: list[list[float]] = [[] for _ in self.settings.spans]
         self._settled = Boundaries(0, (), ())
 
+    @property
+    def side(self) -> int:
+        """Side of the grid of pixels that is enough of a picture; 0 for all of it."""
+        return 2 * _SIDE
+
     def push(self, image: UInt8Array) -> None:
         """Take the next picture; RGB, shape (H, W, 3)."""
         settings = self.settings
@@ -206,7 +213,9 @@ class ShotDetector:
         self._hard.append(self._step[-1])
         # The frame whose surroundings are complete only now.
         for centre in range(max(now - settings.flash, 1), now + 1):
-            self._settle_hard(now, centre)
+            # Below the threshold it decides nothing how much lower it is.
+            if self._hard[centre] > settings.threshold:
+                self._settle_hard(now, centre)
         for column, span in enumerate(settings.spans):
             self._spread[column].append(0.0)
             self._blend[column].append(1.0)
@@ -265,9 +274,11 @@ class ShotDetector:
 
     def _settle_span(self, column: int, span: int, centre: int) -> None:
         """Score the window of ``span`` frames that ends with the newest frame."""
+        self._spread[column][centre] = self._distance(-1 - span, -1)
+        if self._spread[column][centre] <= self.settings.spread:
+            return
         steps = range(-1 - span, 0, span // 4)
         thumbs = np.stack([self._recent[step].thumb for step in steps])
-        self._spread[column][centre] = self._distance(-1 - span, -1)
         self._blend[column][centre] = blend_error(thumbs)
         self._change[column][centre] = content_change(thumbs[0], thumbs[-1])
 

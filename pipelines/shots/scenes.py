@@ -36,6 +36,11 @@ class SceneFinder:
         self._cuts: set[int] = set()
         self._frames = 0
 
+    @property
+    def side(self) -> int:
+        """Side of the grid of pixels that is enough of a picture; 0 for all of it."""
+        return 0
+
     def push(self, image: UInt8Array) -> None:
         """Take the next picture; RGB, shape (H, W, 3)."""
         height, width = image.shape[:2]
