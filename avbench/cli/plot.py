@@ -121,7 +121,7 @@ def confusion(
 
     run = _read(results)
     methods = _chosen(run, names)
-    options = {"methods": methods, "length": _length(run, length)}
+    options: dict[str, Any] = {"methods": methods, "length": _length(run, length)}
     write_data(data, plots.confusion_table(run.predictions, **options))
     write(plots.confusion, out, run.predictions, **options)
 
