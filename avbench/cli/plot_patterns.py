@@ -142,7 +142,7 @@ def gradients(
 
     \b
     Examples:
-      avbench plot gradients --shards demo/shards --out gradients.pdf --venue slt
+      avbench plot gradients --shards demo/shards --out gradients.pdf --venue ieee
       avbench plot gradients --shards demo/shards --length 15 --offset -4 --of loss \
           --out gradients.png --data gradients.csv
     """
