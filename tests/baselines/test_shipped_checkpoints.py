@@ -12,7 +12,9 @@ from avbench import methods
 from avbench.models import checkpoint as checkpoints
 
 TRAINED = ("syncnet", "sync-cls", "sync-e2e")
+ALIGNERS = ("tae", "tae-no-attention", "tae-crf")
 LIMIT = 14_000_000
+ALIGNER_LIMIT = 4_000_000
 
 
 def record(name: str) -> dict:
@@ -23,7 +25,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("name", [*TRAINED, "lip-geometry"])
+@pytest.mark.parametrize("name", [*TRAINED, "lip-geometry", "syncnet-local", *ALIGNERS])
 def test_the_record_belongs_to_the_file(name: str) -> None:
     facts = record(name)
     assert facts["checkpoint_sha256"] == digest(checkpoints.shipped(name))
@@ -48,3 +50,18 @@ def test_the_frozen_methods_share_one_extractor() -> None:
 def test_together_they_are_small() -> None:
     names = (*TRAINED, "lip-geometry")
     assert sum(checkpoints.shipped(name).stat().st_size for name in names) < LIMIT
+
+
+def test_the_aligners_share_the_streams_that_saw_damage() -> None:
+    streams = methods.load("syncnet-local").extractor
+    for name in ALIGNERS:
+        assert methods.load(name).extractor == streams
+        assert record(name)["init_sha256"] == digest(checkpoints.shipped("syncnet-local"))
+        assert record(name)["data"] == record("syncnet-local")["data"]
+        assert checkpoints.shipped(name).stat().st_size < ALIGNER_LIMIT
+    assert record("tae")["fit"]["steps"] == record("tae-no-attention")["fit"]["steps"]
+
+
+def test_only_the_ablation_does_not_attend() -> None:
+    attends = {name: methods.load(name)._decoder.config.attention > 0 for name in ALIGNERS}
+    assert attends == {"tae": True, "tae-no-attention": False, "tae-crf": True}
