@@ -247,7 +247,7 @@ def test_members_of_a_tar_cannot_escape(shards: ShardSet, tmp_path: Path) -> Non
     tar = folder / "toy-test-000000.tar"
     with tarfile.open(tar) as held:
         members = [(m.name, held.extractfile(m).read()) for m in held]  # type: ignore[union-attr]
-    for prefix in ("../escaped/", "/tmp/", "a/../../"):
+    for prefix in ("../escaped/", "/escaped/", "a/../../"):
         with tarfile.open(tar, "w") as bad:
             for name, data in members:
                 entry = tarfile.TarInfo(prefix + name)
