@@ -13,6 +13,7 @@ import hashlib
 import os
 import platform
 import shutil
+import socket
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -76,6 +77,8 @@ class EngineSettings:
             raise UsageError(f"got a time limit of {self.time_limit_s} s, expected more than 0")
 
 
+KNOCK_S = 10.0
+"""How long a cluster may take to answer at all, in seconds."""
 POLL_S = 0.5
 """How long Ctrl-C may go unnoticed, in seconds."""
 
@@ -254,6 +257,7 @@ class RayEngine:
                 "_temp_dir": str(self._session),
             }
         try:
+            _knock(self._settings.address)
             ray.init(**options)
         except Exception as error:
             cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -265,6 +269,13 @@ class RayEngine:
         if self._settings.address != "local" and self._settings.workers is None:
             self._workers = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         return ray
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody answers at HOST:PORT; Ray itself would try for minutes."""
+    host, found, port = address.rpartition(":")
+    if found and port.isdigit() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
 
 
 def _session_folder() -> Path:
