@@ -21,7 +21,7 @@ from avbench.media.retime import output_rate, retime, sound_blocks, sound_form
 from avbench.synthetic import CorpusRequest, write_corpus
 from avbench.timing import FPS
 
-SECONDS = 8
+SECONDS = 12
 
 
 def align(*arguments: object) -> Result:
@@ -43,7 +43,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("drawn")
     write_corpus(
         folder,
-        CorpusRequest(videos=1, pool="test", preset="easy-v1", kind="talking", seconds=SECONDS),
+        CorpusRequest(videos=1, pool="test", kind="talking", seconds=SECONDS),
     )
     return next(folder.glob("*.mp4"))
 
@@ -52,7 +52,8 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def broken(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, IntArray]:
     """The head with pictures dropped and repeated, and what each picture shows."""
     out = tmp_path_factory.mktemp("broken") / "broken.mp4"
-    shown = drop_duplicate(SECONDS * FPS, rng=rng_for(4, "broken"), law="tae2020")
+    shown = drop_duplicate(SECONDS * FPS, rng=rng_for(0, drawn.name, "symmetric"))
+    shown = np.append(shown, np.full(SECONDS * FPS - len(shown), shown[-1]))
     sound = sound_blocks(drawn, from_picture=True)
     retime(drawn, out, shown / FPS, Fraction(FPS), sound, sound_form(drawn))
     return out, shown
