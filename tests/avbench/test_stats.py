@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avbench.census import SHIFT, WINDOW, count_pairs, take
@@ -54,6 +54,7 @@ def stats(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["stats", *map(str, arguments)])
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 130), min_size=1, max_size=4))
 def test_pairs_are_those_that_can_be_listed(lengths: list[int]) -> None:
     beside = sum(len(range(0, n - WINDOW + 1, WINDOW)) for n in lengths)

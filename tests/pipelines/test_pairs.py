@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -25,6 +25,7 @@ from pipelines.build import build
 from pipelines.pairs import describe, draw_pairs
 
 
+@settings(deadline=None)
 @given(frames=st.integers(1, 120), offset=st.integers(-20, 20), every=st.integers(1, 40))
 def test_a_pair_is_what_it_says_at_any_offset(frames: int, offset: int, every: int) -> None:
     truth = Alignment.from_offset(offset, frames)
