@@ -30,16 +30,19 @@ def test_the_record_belongs_to_the_file(name: str) -> None:
     facts = record(name)
     assert facts["checkpoint_sha256"] == digest(checkpoints.shipped(name))
     assert facts["method"] == checkpoints.load(checkpoints.shipped(name)).method == name
-    assert facts["command"].startswith(f"avbench train --method {name} ")
+    assert facts["command"].startswith("avbench train ")
+    assert f" --method {name} " in facts["command"]
     assert facts["fit"]["complete"]
     assert facts["extractor"] == methods.load(name).extractor
 
 
-def test_each_was_trained_from_the_one_before() -> None:
+def test_the_fixed_and_the_joint_classifier_saw_the_same_steps_from_the_same_start() -> None:
     assert record("syncnet")["init_sha256"] is None
-    assert record("sync-cls")["init_sha256"] == digest(checkpoints.shipped("syncnet"))
-    assert record("sync-e2e")["init_sha256"] == digest(checkpoints.shipped("sync-cls"))
-    assert len({record(name)["data"]["sha256"] for name in TRAINED}) == 1
+    fixed, joint = record("sync-cls"), record("sync-e2e")
+    assert fixed["init_sha256"] == joint["init_sha256"] is not None
+    assert fixed["fit"]["steps"] == joint["fit"]["steps"]
+    data = [record(name)["data"] for name in TRAINED]
+    assert data[0] == data[1] == data[2]
 
 
 def test_the_frozen_methods_share_one_extractor() -> None:
