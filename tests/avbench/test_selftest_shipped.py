@@ -18,6 +18,9 @@ TRAINED = ("syncnet", "diag-avg", "sync-cls", "sync-e2e")
 KNOWN = {"constant": ["skill"], "lip-geometry": ["names"]}
 """Method -> warnings that it is known for: a floor answers always alike; one has no paper."""
 
+VARYING = ("tae", "tae-no-attention", "tae-crf")
+"""They answer frame by frame and name no constant offset, which is what the self-test asks for."""
+
 
 @pytest.fixture(scope="module")
 def heads() -> Material:
@@ -27,6 +30,8 @@ def heads() -> Material:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", methods.available())
 def test_every_installed_method_passes(name: str, heads: Material) -> None:
+    if name in VARYING:
+        pytest.skip("its laws are in tests/baselines/test_aligners_trained.py")
     try:
         methods.load(name)
     except AvbenchError as error:
