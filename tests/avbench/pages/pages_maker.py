@@ -47,8 +47,12 @@ def make(folder: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Path:
         write_source(source / name, seed=number, frames=60)
     (source / "junk.mp4").write_bytes(b"no video" * 50)
     (source / "notes.txt").write_text("notes")
+    monkeypatch.setattr(sync, "embed", lambda info, folder, extractor: info)
     monkeypatch.setattr(sync, "measure", _measure)
-    chosen = {"engine": "local", "split": "test", "sync": "filter", **options}
+    monkeypatch.setattr(sync, "pair_wrongly", lambda rows, spans: {})
+    monkeypatch.setattr(sync, "corrected", lambda rows, offset: {"offset": 0})
+    chosen = {"engine": "local", "split": "test", "sync": "filter", "min_confidence": 0.12}
+    chosen |= options
     build([source], out, process=_process(), **chosen)
     return out
 
@@ -74,9 +78,10 @@ def _process() -> Callable[..., Any]:
     return process
 
 
-def _measure(info: Mapping[str, Any], folder: Path, extractor: object) -> dict[str, Any]:
+def _measure(info: Mapping[str, Any]) -> dict[str, Any]:
     planted = SCORES.get(info["key"], {"offset": 1, "confidence": 0.01})
-    return {**planted, "min_distance": 1.1, "windows": 41, "search": 15}
+    more = {"min_distance": 1.1, "windows": 41, "search": 15, "at_edge": False, "height": 9.0}
+    return {**planted, **more, "wrong": []}
 
 
 def make_bare(folder: Path) -> Path:
