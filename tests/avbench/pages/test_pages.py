@@ -138,6 +138,7 @@ def test_the_scores_of_rejected_tracks_may_be_gone(
 ) -> None:
     built = pages_maker.make(tmp_path, monkeypatch)
     pages_maker.forget(built, "work/sync")
+    (built / "sync.parquet").unlink()
     two = sources(built)["two-faces"]
     assert two.missing == ["The scores of the tracks that sync rejected are no longer there."]
     lost = next(track for track in two.rejected if track.key)
