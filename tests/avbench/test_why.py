@@ -144,7 +144,8 @@ def test_advice_that_is_followed_keeps_the_file(built: Path, tmp_path: Path) -> 
     film(videos / "small.mp4", lambda t: 20)
     film(videos / "brief.mp4", lambda t: 40 if 20 <= t < 38 else 0)
     film(videos / "seldom.mp4", lambda t: 40 if t % 8 == 0 else 0, length=80)
-    made = make(videos, tmp_path / "out", min_found="0.6")
+    given = {"min_found": "0.6", "detect_every": "2"}
+    made = make(videos, tmp_path / "out", **given)
     assert made.clips == 0
     for name, reason in (
         ("small", "face-too-small"),
@@ -158,7 +159,7 @@ def test_advice_that_is_followed_keeps_the_file(built: Path, tmp_path: Path) -> 
         one = tmp_path / name
         one.mkdir()
         (one / f"{name}.mp4").write_bytes((videos / f"{name}.mp4").read_bytes())
-        again = make(one, tmp_path / f"out-{name}", **{"min_found": "0.6", advice[1]: advice[2]})
+        again = make(one, tmp_path / f"out-{name}", **(given | {advice[1]: advice[2]}))
         assert again.clips == 1, done.output
 
 

@@ -258,7 +258,7 @@ def test_a_folder_without_video_exits_3_with_one_sentence(tmp_path: Path) -> Non
     assert "none of 1 videos gave a clip" in done.output
     assert (tmp_path / "two/ledger.parquet").exists()
     done = CliRunner().invoke(
-        main, ["build-shards", str(tmp_path / "no"), "--out", "x", "--sync", "off"]
+        main, ["build-shards", str(tmp_path / "no"), "--out", str(tmp_path / "x"), "--sync", "off"]
     )
     assert done.exit_code == 2
     assert "does not exist" in done.output
