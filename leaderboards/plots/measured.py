@@ -36,7 +36,7 @@ def draw(name: str, out: Path) -> None:
 
 def main(out: Path) -> None:
     """Draw all figures into a folder."""
-    for name in ("demo", "grid"):
+    for name in ("demo", "grid", "synthetic-v1"):
         draw(name, out)
     seen = json.loads((HERE / "demo-similarity.json").read_text("utf-8"))
     picture = plots.similarity(np.array(seen.pop("matrix")), **seen)
