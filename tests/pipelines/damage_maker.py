@@ -77,6 +77,8 @@ def _write(path: Path, seed: int, video: str, audio: str | None, last_s: int = 0
         stream.width, stream.height = SIZE
         stream.pix_fmt, stream.gop_size = "yuv420p", 6
         stream.bit_rate, stream.codec_context.thread_count = 400_000, 1
+        if video == "libx264":
+            stream.options = {"mbtree": "0"}  # with it, x264 does not repeat itself
         heard = container.add_stream(audio, rate=16_000, layout="mono") if audio else None
         packets = []
         for number, image in enumerate(pictures(seed)):

@@ -124,7 +124,7 @@ def test_the_card_of_this_machine(tmp_path: Path) -> None:
     assert card["accuracy"]["tracks"]["purity"] >= 0.99
     assert card["accuracy"]["tracks"]["coverage"] > 0.8
     assert card["accuracy"]["offsets"]["within_one"] >= 0.5
-    assert list(card["speed"]) == list(STEPS)
+    assert set(card["speed"]) == set(STEPS)
     assert card["speed"]["decode"]["floors"] == 1
     assert card["speed"]["facetracks"]["floors"] > 1
     assert "x decoding" in done.output

@@ -122,7 +122,7 @@ def test_another_padding_of_syncnet_is_named_as_syncnet(
     monkeypatch.setattr(SyncNet, "__init__", padded)
     done = check()
     assert done.exit_code == 1, done.output
-    assert named(done, "moved") == {"syncnet"}
+    assert named(done, "moved") == {"syncnet", "syncnet-local"}
 
 
 def test_a_swapped_sign_in_a_method_is_named_as_that_method(

