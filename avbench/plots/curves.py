@@ -271,6 +271,7 @@ def _panel(
     axes.grid(axis="y")
     version = "" if first.version is None else f" v{first.version}"
     data = f"{first.dataset}{' (drawn faces)' if first.drawn else ''}, {first.protocol}{version}"
+    data += f", {first.condition}" if ours and first.condition else ""
     who = "Measured" if ours else f"Reported: {first.source.partition(':')[0].partition(';')[0]}"
     axes.set_title(style.fill(f"{who}\n{data}", width - 0.3))
 
