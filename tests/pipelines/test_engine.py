@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fake_facetracks import make_process, write_source
 
 from avbench.errors import AvbenchError, UnknownName, UsageError
+from pipelines import engine as engine_module
 from pipelines.build import build
 from pipelines.engine import (
     EngineSettings,
@@ -259,11 +260,11 @@ def test_no_ray_process_outlives_an_interrupted_run(tmp_path: Path, number: int)
 def test_a_cluster_of_two_nodes_is_joined_by_its_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name, value in engine_module._RAY_ENVIRONMENT.items():  # read when Ray is first imported
+        monkeypatch.setenv(name, value)
     cluster_utils = pytest.importorskip("ray.cluster_utils")
     import ray
 
-    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     node = {"num_cpus": 1, "num_gpus": 0, "object_store_memory": 100 * 2**20}
     # The head computes nothing, so that work can only be done by nodes that joined.
     cluster = cluster_utils.Cluster(
