@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import platform
+import re
 import shutil
 import socket
 import tempfile
@@ -236,6 +237,7 @@ class RayEngine:
             os.environ.setdefault(name, value)
         import ray
 
+        _hush()
         # An empty working directory keeps a `pipelines` or `baselines` folder in the caller's
         # directory from hiding the installed packages on the workers.
         self._session = _session_folder()
@@ -271,6 +273,17 @@ class RayEngine:
         return ray
 
 
+def _hush() -> None:
+    """Keep Ray from printing a paragraph for every worker that dies: the ledger tells of it.
+
+    Its setting for that is read when Ray is first imported, which someone else may have done.
+    """
+    from ray._private import ray_logging
+
+    for printer in (ray_logging.stdout_deduplicator, ray_logging.stderr_deduplicator):
+        printer.skip_re = re.compile(os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"])
+
+
 def _knock(address: str) -> None:
     """Raise OSError where nobody answers at HOST:PORT; Ray itself would try for minutes."""
     host, found, port = address.rpartition(":")
@@ -297,7 +310,6 @@ def _session_folder() -> Path:
 _RAY_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # A worker that dies is told about in the ledger; Ray would print a paragraph for each.
     "RAY_DEDUP_LOGS": "1",
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
     "RAY_enable_metrics_collection": "0",

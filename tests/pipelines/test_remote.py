@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import hashlib
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ def films(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bucket() -> Any:
-    yield f"memory://bucket-{hashlib.sha256(str(id(object())).encode()).hexdigest()[:8]}"
+    # Folders of this file system outlive what was in them, so no name may come twice.
+    yield f"memory://bucket-{uuid.uuid4().hex}"
     MEMORY.store.clear()
 
 
