@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 @click.option(
     "--architecture",
     default=None,
-    help="Network of syncnet: small, syncnet-2016, syncnet-v2, two-stream, two-stream-2020, "
-    "tae-2020, lip-geometry.  [default: the recipe's, else small]",
+    help="Network of syncnet: small, medium, syncnet-2016, syncnet-v2, two-stream, "
+    "two-stream-2020, tae-2020, lip-geometry.  [default: the recipe's, else small]",
 )
 @click.option(
     "--loss",

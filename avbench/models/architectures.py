@@ -1,7 +1,8 @@
 """The networks that can be trained or loaded, by name: layer tables and what each looks at.
 
-``small`` is avbench's own network (see `avbench.models.two_stream`). The others have the size and
-the inputs of published ones:
+``small`` and ``medium`` are avbench's own (see `avbench.models.two_stream`): ``medium`` has about
+twice the filters and pads no sound in time, so that a step of training costs the same. The others
+have the size and the inputs of published ones:
 
 ``syncnet-2016``
     Chung and Zisserman, "Out of time", 2016: five grey mouth pictures of 111 x 111, 13 MFCC x 20
@@ -280,6 +281,7 @@ TAE_2020 = PaperConfig(
 _PUBLISHED = (SYNCNET_2016, SYNCNET_V2, TWO_STREAM, TWO_STREAM_2020, TAE_2020)
 ARCHITECTURES: Mapping[str, Config] = {
     "small": TwoStreamConfig(),
+    "medium": TwoStreamConfig((64, 96, 128, 160, 384), (48, 64, 96, 128, 384), dense=True),
     **{config.name: config for config in _PUBLISHED},
     "lip-geometry": GeometryConfig(),
 }
@@ -303,7 +305,9 @@ def name_of(config: Config) -> str:
     """Return the name of the architecture that a configuration belongs to, whatever its widths."""
     if isinstance(config, PaperConfig):
         return config.name
-    return "lip-geometry" if isinstance(config, GeometryConfig) else "small"
+    if isinstance(config, GeometryConfig):
+        return "lip-geometry"
+    return "medium" if config == ARCHITECTURES["medium"] else "small"
 
 
 def narrow(config: PaperConfig, width: int, dim: int) -> PaperConfig:

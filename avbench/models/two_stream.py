@@ -40,6 +40,9 @@ class TwoStreamConfig:
     """Filters of the five convolutions of the audio stream."""
     dim: int = 128
     """Length of an embedding."""
+    dense: bool = False
+    """Whether the layers of the audio stream pad nothing in time, so that overlapping windows share
+    their work: the same rows for a quarter of the cost."""
 
     def __post_init__(self) -> None:
         for widths in (self.video, self.audio):
@@ -102,7 +105,8 @@ class TwoStream(Network):
         super().__init__()
         self.config = config
         self.video = _video_stream(config.video, config.dim)
-        self.audio = _audio_stream(config.audio, config.dim)
+        audio_stream = _dense_audio_stream if config.dense else _audio_stream
+        self.audio = audio_stream(config.audio, config.dim)
 
     @property
     def front(self) -> Front:
@@ -156,6 +160,9 @@ class TwoStream(Network):
         torch.Tensor
             Shape (B, T - 4, D).
         """
+        if self.config.dense:
+            together: torch.Tensor = self.audio(0.3 * mels.unsqueeze(1))
+            return together
         windows = features.mel_windows(mels)
         batch, rows = windows.shape[:2]
         out: torch.Tensor = self.audio(0.3 * windows.flatten(0, 1).unsqueeze(1))
@@ -193,6 +200,31 @@ def _audio_stream(widths: tuple[int, int, int, int, int], dim: int) -> nn.Sequen
         nn.Linear(c5, dim),
     )
     return _channels_last(stream)
+
+
+def _dense_audio_stream(widths: tuple[int, int, int, int, int], dim: int) -> nn.Sequential:
+    """Two poolings halve time, so one row comes out for every four mel frames: one video frame."""
+    c1, c2, c3, c4, c5 = widths
+    stream = nn.Sequential(
+        *_block(1, c1, (5, 3), stride=(2, 1), padding=(2, 0)),  # 40 x 18 -> 20 x 16
+        *_block(c1, c2, 3, padding=(1, 0)),
+        nn.MaxPool2d(2),  # 10 x 7
+        *_block(c2, c3, 3, padding=(1, 0)),
+        *_block(c3, c4, (3, 2), padding=(1, 0)),
+        nn.MaxPool2d(2),  # 5 x 2
+        *_block(c4, c5, (5, 2)),  # 1
+        nn.Flatten(2),
+        _Transpose(),
+        nn.Linear(c5, dim),
+    )
+    return _channels_last(stream)
+
+
+class _Transpose(nn.Module):
+    """Put time before features; (B, D, T) to (B, T, D)."""
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        return rows.transpose(1, 2)
 
 
 def _channels_last(stream: nn.Sequential) -> nn.Sequential:
@@ -312,7 +344,10 @@ def _embed_rows(
 
 def fingerprint(network: Network) -> str:
     """Return a short hash of a network's weights and sizes and of its feature settings."""
-    described = {"config": asdict(network.config), "features": network.describe()}
+    config = asdict(network.config)
+    if not config.get("dense", True):
+        del config["dense"]  # younger than the first networks, which keep their names
+    described = {"config": config, "features": network.describe()}
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode())

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from avbench.errors import DataError
+from avbench.models.architectures import get, name_of
 from avbench.models.training import new_network
 from avbench.models.two_stream import Extractor, TwoStream, TwoStreamConfig
 
 SMALL = TwoStreamConfig(video=(4, 4, 4, 4, 8), audio=(4, 4, 4, 4, 8), dim=8)
 
 
-def make(seed=0):
-    return Extractor(new_network(lambda: TwoStream(SMALL), np.random.default_rng(seed)))
+def make(seed=0, config=SMALL):
+    return Extractor(new_network(lambda: TwoStream(config), np.random.default_rng(seed)))
 
 
 def clip(num_frames, seed=0):
@@ -25,9 +27,9 @@ def clip(num_frames, seed=0):
     return frames, (0.1 * rng.standard_normal(num_frames * 640)).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def extractor():
-    return make()
+@pytest.fixture(scope="module", params=[SMALL, replace(SMALL, dense=True)], ids=["padded", "dense"])
+def extractor(request):
+    return make(config=request.param)
 
 
 def test_rows_are_unit_vectors(extractor):
@@ -69,7 +71,7 @@ def test_a_row_sees_the_first_and_the_last_of_its_five_frames(extractor, moment)
     before = extractor.embed(frames, audio)
     frames, audio = frames.copy(), audio.copy()
     frames[2 + moment] = 255 - frames[2 + moment]
-    audio[640 * (2 + moment) + 100 : 640 * (2 + moment) + 500] = 0
+    audio[640 * (2 + moment) + 100 : 640 * (2 + moment) + 500] *= 100
     after = extractor.embed(frames, audio)
     assert np.abs(after.video[2] - before.video[2]).max() > 1e-3
     assert np.abs(after.audio[2] - before.audio[2]).max() > 1e-3
@@ -102,9 +104,13 @@ def test_impossible_sizes_are_refused():
         TwoStreamConfig(video=(4, 4, 4, 4), audio=(4, 4, 4, 4, 4))
 
 
-def test_default_size_is_small():
-    parameters = sum(p.numel() for p in TwoStream(TwoStreamConfig()).parameters())
-    assert 0.5e6 < parameters < 2e6
+@pytest.mark.parametrize(
+    ("name", "least", "most"), [("small", 1.1e6, 1.3e6), ("medium", 1.6e6, 1.8e6)]
+)
+def test_sizes_are_as_told(name, least, most):
+    parameters = sum(p.numel() for p in TwoStream(get(name)).parameters())
+    assert least < parameters < most
+    assert name_of(get(name)) == name
 
 
 def test_the_number_of_threads_changes_neither_result_nor_itself(extractor):
