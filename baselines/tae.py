@@ -77,6 +77,8 @@ class Tae:
     FORCING: ClassVar[tuple[float, float]] = (0.0, 0.4)
     """Share of true answers that are fed back at first, and share of the steps after which it has
     fallen to zero. The published training feeds back none."""
+    LAW: ClassVar[Laws] = "all"
+    """Damage of the training windows: single shifts too, which the paper begins with."""
     HOW: ClassVar[How] = "weighted-chain"
 
     def __init__(
@@ -263,7 +265,7 @@ class Tae:
         bfloat16: bool | None = None,
         cache_mib: int = CACHE_MIB,
         state: Path | None = None,
-        law: Laws = "both",
+        law: Laws | None = None,
         copies: int = COPIES,
         forcing: float | None = None,
         log: Log | None = None,
@@ -291,7 +293,7 @@ class Tae:
         state
             Where an unfinished run is kept, to go on from.
         law
-            Of the damage: ``tae2020``, ``symmetric``, or ``both`` in turn by chance.
+            Of the damage, as in `avbench.models.corrupt.damage`; `LAW` where None.
         copies
             Times that every clip is damaged.
         forcing
@@ -312,7 +314,7 @@ class Tae:
             self._extractor.network,
             data,
             copies=copies,
-            laws=law,
+            laws=law or self.LAW,
             columns=sizes.columns,
             sound_rows=sizes.rows,
             bfloat16=recipe.bfloat16,
@@ -329,7 +331,7 @@ class Tae:
                 torch.manual_seed(int(rng.integers(2**63)))  # for dropout
                 return decoder.loss(window.sound, window.pictures, window.target, told)
 
-        about = {"law": law, "copies": copies, "rate": peak, "forcing": first}
+        about = {"law": law or self.LAW, "copies": copies, "rate": peak, "forcing": first}
         self.report = optimise(
             nn.ModuleDict({"decoder": decoder, "schedule": schedule}),
             {"decoder": peak, "schedule": 0.0},
@@ -371,6 +373,7 @@ class TaeCrf(Tae):
     RECIPE: ClassVar[Recipe] = replace(Tae.RECIPE, steps=900, warmup=0.3)
     RATE: ClassVar[float] = 3e-3
     FORCING: ClassVar[tuple[float, float]] = (0.5, 0.4)
+    LAW: ClassVar[Laws] = "both"
     HOW: ClassVar[How] = "viterbi"
 
 

@@ -17,8 +17,9 @@ windows of one second of sound and three of picture, the sound at a random place
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -56,8 +57,13 @@ class Damage:
         return len(self.shown) - features.WINDOW + 1
 
 
-Laws = Literal["tae2020", "symmetric", "both"]
-"""A law of damage, or an even mixture of the two."""
+Laws = Literal["tae2020", "symmetric", "single", "both", "all"]
+"""A law of damage; none, so that windows differ by a single shift; an even mixture of the two laws;
+or an even mixture of the three."""
+_MIXTURES: Mapping[Laws, tuple[Laws, ...]] = {
+    "both": ("tae2020", "symmetric"),
+    "all": ("tae2020", "symmetric", "single"),
+}
 
 
 def damage(num_frames: int, rng: np.random.Generator, laws: Laws = "both") -> Damage:
@@ -70,8 +76,12 @@ def damage(num_frames: int, rng: np.random.Generator, laws: Laws = "both") -> Da
     """
     if laws not in get_args(Laws):
         raise UsageError(f"got law '{laws}', expected one of {', '.join(get_args(Laws))}")
-    law: Law = ("tae2020" if rng.random() < 0.5 else "symmetric") if laws == "both" else laws
-    shown = drop_duplicate(num_frames, rng=rng, law=law)
+    mixture = _MIXTURES.get(laws, (laws,))
+    law = mixture[int(rng.random() * len(mixture))] if len(mixture) > 1 else laws
+    if law == "single":
+        shown = np.arange(num_frames)
+    else:
+        shown = drop_duplicate(num_frames, rng=rng, law=cast(Law, law))
     frame = alignment_of(shown, num_frames).video_index
     # Sound after the last frame that is shown has no picture; alignment_of gives it the last.
     frame = np.where(np.arange(num_frames) > shown[-1], len(shown), frame)

@@ -22,7 +22,7 @@ from avbench.models.trainset import Batch, TrainingClip, TrainingSet
 from avbench.models.two_stream import TwoStream, TwoStreamConfig
 
 SMALL = TwoStreamConfig(video=(4, 4, 4, 4, 8), audio=(4, 4, 4, 4, 8), dim=8)
-LAWS = pytest.mark.parametrize("law", ["tae2020", "symmetric", "both"])
+LAWS = pytest.mark.parametrize("law", ["tae2020", "symmetric", "single", "both", "all"])
 
 
 def rng(seed=0):
@@ -69,6 +69,9 @@ def test_windows_are_drawn_from_all_of_the_good_ones():
 def test_both_laws_are_drawn_and_an_unknown_one_is_refused():
     drift = [len(damage(79, rng(i), "both").shown) for i in range(60)]
     assert min(drift) < 70 < max(drift)
+    whole = [np.array_equal(damage(79, rng(i), "all").shown, np.arange(79)) for i in range(60)]
+    assert 10 < sum(whole) < 30
+    assert np.array_equal(damage(79, rng(), "single").column, np.arange(75))
     with pytest.raises(UsageError, match="law 'none'"):
         damage(79, rng(), "none")
 
