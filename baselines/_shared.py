@@ -15,12 +15,14 @@ from avbench import features
 from avbench.data import Alignment, Clip, Embeddings, FloatArray, Prediction
 from avbench.errors import DataError, UsageError
 from avbench.models import checkpoint as checkpoints
+from avbench.models.architectures import get as architecture_of
 from avbench.models.augment import Augmentation, FaceAugmentation, GeometryAugmentation
 from avbench.models.geometry import LipGeometryNet
 from avbench.models.pattern import PatternClassifier, PatternConfig
 from avbench.models.training import FitReport, Recipe, has_bfloat16, new_network
 from avbench.models.trainset import MOUTHS, TrainingSet
 from avbench.models.two_stream import Extractor, Network, one_thread
+from avbench.models.vgg import build
 from avbench.similarity import diagonal_means, pick_offset, similarity_matrix
 
 SEARCH = 5
@@ -138,6 +140,7 @@ class PatternMethod(OffsetMethod):
         *,
         rng: np.random.Generator,
         config: PatternConfig | None = None,
+        architecture: str | None = None,
     ) -> Any:
         """Make one to train: extractor, and classifier where it has one, from a checkpoint.
 
@@ -146,10 +149,27 @@ class PatternMethod(OffsetMethod):
         init
             Any trained checkpoint; the shipped ``syncnet`` where None.
         rng
-            Source of the random start of a new classifier.
+            Source of the random start of what is new.
         config
             Size of a new classifier; None takes the one in ``init``, or the default size.
+        architecture
+            One of `avbench.models.architectures.ARCHITECTURES`: a new extractor, in place of that
+            of ``init``.
+
+        Raises
+        ------
+        UsageError
+            If both ``init`` and ``architecture`` are given.
         """
+        if architecture is not None:
+            if init is not None:
+                raise UsageError(
+                    f"{cls.name} takes its network from --init or makes a new one by "
+                    "--architecture; leave one of them out"
+                )
+            fresh = Extractor(new_network(lambda: build(architecture_of(architecture)), rng))
+            size = config or PatternConfig()
+            return cls(fresh, new_network(lambda: PatternClassifier(size), rng))
         found = checkpoints.load(init or checkpoints.shipped("syncnet"))
         classifier = found.classifier if config is None else None
         if classifier is None:
@@ -230,7 +250,11 @@ def training_set(
 
 
 def with_options(
-    recipe: Recipe, steps: int | None, bfloat16: bool | None, network: Network
+    recipe: Recipe,
+    steps: int | None,
+    bfloat16: bool | None,
+    network: Network,
+    rows: int | None = None,
 ) -> Recipe:
     """Return a recipe with what the caller asked for; bfloat16 where the CPU has it if None.
 
@@ -243,6 +267,7 @@ def with_options(
     return replace(
         recipe,
         steps=recipe.steps if steps is None else steps,
+        rows=recipe.rows if rows is None else rows,
         bfloat16=has_bfloat16() if bfloat16 is None else bfloat16,
         augmentation=changes,
     )

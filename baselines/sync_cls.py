@@ -40,13 +40,17 @@ class SyncCls(PatternMethod):
         rng: np.random.Generator,
         steps: int | None = None,
         rate: float = 2e-3,
+        rows: int | None = None,
         bfloat16: bool | None = None,
         cache_mib: int = CACHE_MIB,
         state: Path | None = None,
     ) -> None:
-        """Fit the classifier to random windows of synced clips; options as in `SyncNet.fit`."""
+        """Fit the classifier to random windows of synced clips; options as in `SyncNet.fit`.
+
+        ``rows`` are the five-frame windows taken of a clip.
+        """
         network, classifier = self._extractor.network, self._classifier
-        recipe = with_options(self.RECIPE, steps, bfloat16, network)
+        recipe = with_options(self.RECIPE, steps, bfloat16, network, rows)
         data = training_set(clips, recipe, cache_mib, network)
 
         def loss_of(batch: Batch, rng: np.random.Generator) -> torch.Tensor:

@@ -46,16 +46,18 @@ class SyncE2E(PatternMethod):
         rng: np.random.Generator,
         steps: int | None = None,
         rate: float = 3e-4,
+        rows: int | None = None,
         bfloat16: bool | None = None,
         cache_mib: int = CACHE_MIB,
         state: Path | None = None,
     ) -> None:
         """Fit both to random windows of synced clips; options as in `SyncNet.fit`.
 
-        The extractor learns at half of ``rate``.
+        The extractor learns at half of ``rate``; ``rows`` are the five-frame windows taken of a
+        clip.
         """
         network, classifier = self._extractor.network, self._classifier
-        recipe = with_options(self.RECIPE, steps, bfloat16, network)
+        recipe = with_options(self.RECIPE, steps, bfloat16, network, rows)
         data = training_set(clips, recipe, cache_mib, network)
         angular = AngularLoss(self._scale)
 

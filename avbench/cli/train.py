@@ -46,8 +46,9 @@ if TYPE_CHECKING:
 @click.option(
     "--architecture",
     default=None,
-    help="Network of syncnet: small, medium, syncnet-2016, syncnet-v2, two-stream, "
-    "two-stream-2020, tae-2020, lip-geometry.  [default: the recipe's, else small]",
+    help="New network, of syncnet or under sync-cls and sync-e2e: small, medium, syncnet-2016, "
+    "syncnet-v2, two-stream, two-stream-2020, tae-2020, lip-geometry.  [default: the recipe's, "
+    "else small, or that of --init]",
 )
 @click.option(
     "--loss",
@@ -75,6 +76,18 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     default=None,
     help="Clips in a batch (syncnet).  [default: the recipe's]",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    default=None,
+    help="Peak learning rate.  [default: the recipe's, else the method's own]",
+)
+@click.option(
+    "--rows",
+    type=click.IntRange(1),
+    default=None,
+    help="Five-frame windows of a clip in a batch (sync-cls, sync-e2e).  [default: the method's]",
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(

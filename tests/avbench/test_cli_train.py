@@ -100,7 +100,13 @@ def digest(path):
         ),
         (["--method", "syncnet", "--device", "abacus"], 2, "device 'abacus' does not work here"),
         (["--method", "sync-cls", "--loss", "cddl"], 2, "'sync-cls' has no option --loss"),
-        (["--method", "sync-cls", "--recipe", "kim-2021"], 2, "is that of its --init"),
+        (["--method", "sync-cls", "--recipe", "kim-2021"], 2, "has no option --recipe"),
+        (["--method", "syncnet-local", "--architecture", "small"], 2, "is that of its --init"),
+        (
+            ["--method", "sync-e2e", "--architecture", "small", "--init", "a.safetensors"],
+            2,
+            "leave one of them out",
+        ),
         (
             ["--method", "sync-e2e", "--split", "train", "--validation-split", "val"],
             2,
@@ -143,6 +149,20 @@ def test_loss_and_validation_are_chosen_and_recorded(shards, tmp_path):
     assert (fit["recipe"]["loss"], fit["recipe"]["architecture"]) == ("cddl", "small")
     assert fit["checks"][0][0] == 1  # four clips are one batch: every step is a pass
     assert fit["steps"] == len(fit["checks"])
+
+
+@pytest.mark.slow
+def test_extractor_and_classifier_can_start_together(shards, tmp_path):
+    out = tmp_path / "joint.safetensors"
+    result = run(
+        "--method", "sync-e2e", "--architecture", "medium", "--shards", shards, "--out", out,
+        "--steps", 1, "--rows", 17, "--rate", 1e-3, "--split", "train", "--threads", 1,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    made = checkpoints.load(out)
+    assert made.extractor.config == architectures.get("medium")
+    assert made.classifier is not None
+    assert json.loads(out.with_suffix(".json").read_text())["fit"]["recipe"]["rows"] == 17
 
 
 @pytest.mark.slow
