@@ -29,7 +29,6 @@ from .engine import Engine, open_engine
 from .facetracks import process_video
 from .ledger import FAILED, Row
 from .options import BuildOptions
-from .pack import Packed
 from .phases import Phases, locked
 from .report import BuildReport
 from .units import Process, Source
@@ -257,6 +256,8 @@ class _Builder:
                 video.scores[key] = score = sync.judge(measured, calibration, self.sync)
                 if reason := sync.decide(score, self.sync):
                     video.decisions[key] = reason
+            if self.options.faces == "best-sync":
+                video.choose()
             if not video.keys:
                 video.settle()
 
@@ -337,23 +338,12 @@ class _Builder:
         """Write shards, ledger and card, and the manifest last."""
         options = self.options
         clips = [
-            Packed(
-                key=key,
-                split=video.split,
-                facetracks=video.facetracks,
-                prepared=video.prepared,
-                source={
-                    "source": video.source.root,
-                    "path": video.source.relative,
-                    "sha256": video.source.sha256,
-                },
-                sync=video.scores.get(key, {"note": "not scored"}),
-                speaker=video.speaker,
-                date=video.date,
-                corpus=self.corpus.facts(video.source) if self.corpus else {},
-            )
+            clip
             for video in videos
-            for key in video.keys
+            if video.keys
+            for clip in video.packed(
+                options.faces, self.corpus.facts(video.source) if self.corpus else {}
+            )
         ]
         pack.clear(self.out, options.dataset)
         ledger.write(rows, self.out)

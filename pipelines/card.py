@@ -77,6 +77,7 @@ def write(
         *_head(recipe, written, rows),
         *_corpus(recipe),
         *_yield(rows, skipped),
+        *_beside(recipe, index),
         *_held(recipe, census),
         *_leaks(index, census),
         *_faults(recipe, index, census),
@@ -171,6 +172,25 @@ def _yield(rows: Sequence[Row], skipped: Mapping[str, int]) -> list[str]:
         "```",
         "",
     ]
+
+
+_RULES = {
+    "keep-all": "All were kept; `faces` in a clip's JSON says how many others were seen at once, "
+    "and which other track fits the sound best (the runner-up).",
+    "single": "Only what shows a single face was kept, as in the 2016 SyncNet paper.",
+    "best-sync": "Of tracks that share frames the one of highest sync confidence was kept; "
+    "`sync.parquet` names the winner that each of the others was left out for.",
+}
+
+
+def _beside(recipe: Mapping[str, JSON], index: pd.DataFrame) -> list[str]:
+    """Say what became of faces that are seen at the same time."""
+    others = index["co_visible"]
+    lines = ["## Several faces at a time", "", f"{_RULES[recipe['faces']]}"]
+    known = f"{int((others > 0).sum())} clips have frames that show another face"
+    if others.isna().any():
+        known += f"; of {int(others.isna().sum())} it is not known"
+    return [*lines, "", f"{known}.", ""]
 
 
 def _held(recipe: Mapping[str, JSON], census: Census) -> list[str]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from avbench import media
 from avbench.data import JSON, FloatArray, Shot
 from avbench.timing import FPS, SAMPLE_RATE
 
+from . import several
 from .crops import CropJob, Sound, crop_squares, write_crops, write_held
 from .faces import Detections
 from .looking import Looking, Stretch
@@ -41,6 +42,7 @@ REASONS = (
     "no-audio",
     "no-sound",
     "still-picture",
+    several.SEVERAL,
     "face-too-small",
     "too-few-detections",
     "track-too-short",
@@ -65,9 +67,11 @@ class UnitReport:
     transitions: list[list[int]]
     """[start, stop) of every gradual change between shots."""
     tracks: list[dict[str, JSON]]
-    """Kept: key, shot, track, start, stop, face (median height), score (mean), found (share)."""
+    """Kept: key, shot, track, start, stop, face (median height), score (mean), found (share),
+    others (kept tracks that share frames), co_visible (most other faces in one of its frames, kept
+    or not)."""
     rejected: list[dict[str, JSON]]
-    """Not kept: shot, start, stop, face, score, found, reason."""
+    """Not kept: shot, start, stop, face, score, found, co_visible, reason."""
     frames: dict[str, int]
     """"kept" and each of `REASONS` -> frames; they add up to ``num_frames``."""
     warnings: list[str]
@@ -148,9 +152,14 @@ class Tracks:
         """Link the faces of a stretch, judge the tracks, and write what is kept."""
         if len(stretch.shot) < settings.min_track:
             return
-        for linked in link(stretch.faces, stretch.shot, settings.tracking, stretch.flows):
-            for part, reason in judge(linked, heard, stretch.faces, settings):
-                facts = part.facts(stretch.faces)
+        found = link(stretch.faces, stretch.shot, settings.tracking, stretch.flows)
+        # What is hardly ever found again is no face that is seen beside another.
+        seen = [track for track in found if track.found(stretch.faces) >= settings.min_found]
+        for linked in found:
+            others = [(track.start, track.stop) for track in seen if track is not linked]
+            for part, reason in judge(linked, heard, stretch.faces, settings, others):
+                count = several.beside((part.start, part.stop), others).max(initial=0)
+                facts = {**part.facts(stretch.faces), "co_visible": int(count)}
                 if reason != KEPT:
                     self._refuse(stretch.shot, facts, reason)
                     continue
@@ -238,10 +247,12 @@ def judge(
     heard: tuple[int, int],
     looked: Mapping[int, Detections],
     settings: FacetrackSettings,
+    others: Sequence[several.Span] = (),
 ) -> Iterator[tuple[LinkedFaces, str]]:
     """Yield the parts of a track, each with "kept" or the reason why it is not.
 
     The parts make up the whole track: what has no sound is cut off, what is too long divided.
+    ``others`` are the frames [start, stop) of the other faces of the shot.
     """
     reason = KEPT
     if len(track) < settings.min_track:
@@ -261,8 +272,22 @@ def judge(
     for edge in ((track.start, start), (stop, track.stop)):
         if edge[0] < edge[1]:
             yield track.part(*edge), "no-sound"
-    for part in split(track.part(start, stop), settings.max_track):
-        yield part, KEPT
+    yield from parts_of(track.part(start, stop), settings, others)
+
+
+def parts_of(
+    track: LinkedFaces, settings: FacetrackSettings, others: Sequence[several.Span]
+) -> Iterator[tuple[LinkedFaces, str]]:
+    """Yield a track that passed all else, in parts by the rule for several faces and by length."""
+    whole = track.start, track.stop
+    shown = others if settings.single_face else ()
+    for start, stop, alone in several.alone(whole, shown, settings.min_track):
+        part = track.part(start, stop)
+        if not alone:
+            yield part, several.SEVERAL
+            continue
+        for piece in split(part, settings.max_track):
+            yield piece, KEPT
 
 
 def write_rest(

@@ -19,6 +19,7 @@ from .engine import EngineSettings
 from .faces import check_weights
 from .pack import Distortion, Kind
 from .settings import FacetrackSettings
+from .several import FaceRule
 from .shots import check_finder
 from .splits import ByList, ByShares, GroupBy, Rule, parse_split, read_list, read_periods
 from .sync import Mode, SyncSettings
@@ -49,6 +50,8 @@ class BuildOptions:
     """Use the first so many videos only."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Thresholds of the facetrack step by dotted name."""
+    faces: FaceRule = "keep-all"
+    """What is kept where several faces are seen at the same time."""
     sync: Mode = "record"
     false_keep: float = SyncSettings.false_keep
     min_confidence: float | None = SyncSettings.min_confidence
@@ -86,6 +89,13 @@ class BuildOptions:
             )
         if self.split_by not in get_args(GroupBy):
             raise UnknownName("split group", self.split_by, get_args(GroupBy))
+        if self.faces not in get_args(FaceRule):
+            raise UnknownName("rule for several faces", self.faces, get_args(FaceRule))
+        if self.faces == "best-sync" and self.sync == "off":
+            raise UsageError(
+                "--faces best-sync keeps the face that fits the sound best, which --sync off does "
+                "not measure; leave one of them out"
+            )
         if self.drop_duplicates and not self.find_duplicates:
             raise UsageError(
                 "--drop-duplicates must find them first; leave out --no-find-duplicates"
@@ -110,6 +120,8 @@ class BuildOptions:
             If the shot detector needs a package that is not installed.
         """
         settings = override(FacetrackSettings(), self.settings)
+        if self.faces == "single":
+            settings = replace(settings, single_face=True)
         check_weights(settings.detector, settings.detector_weights)
         check_finder(settings.shot_detector)
         if settings.shot_scores and not self.keep_work:
@@ -194,6 +206,7 @@ class BuildOptions:
             "decoder": media.decoder_versions(),
             "fps": FPS,
             "facetracks": self.facetrack_settings().as_json(),
+            "faces": self.faces,
             "split": self.split_rule().recipe(),
             "distortion": {"kind": self.distort, "seed": self.seed},
             "sync": {"mode": self.sync},

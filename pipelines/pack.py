@@ -248,6 +248,9 @@ class Packed:
     """When it was recorded, where the division asked for it or a table says so."""
     corpus: Mapping[str, JSON] = field(default_factory=dict)
     """What the corpus that it comes from says of it."""
+    faces: Mapping[str, JSON] = field(default_factory=dict)
+    """Of the other faces of its frames: by which rule they were kept, and the runner-up, the other
+    track that fits the sound best."""
 
 
 def prepared_folder(work: Path, video_id: str, *parts: JSON) -> Path:
@@ -328,6 +331,7 @@ def load(clip: Packed, dataset: str) -> tuple[Sample, dict[str, JSON]]:
         "sync": dict(clip.sync),
         "source": dict(clip.source),
         "facetrack": clean(track),
+        "faces": {"co_visible": track.get("co_visible"), **clip.faces},
         **({"corpus": dict(clip.corpus)} if clip.corpus else {}),
     }
     sample = Sample(
@@ -347,6 +351,8 @@ def load(clip: Packed, dataset: str) -> tuple[Sample, dict[str, JSON]]:
         "track": track["track"],
         "start": track["start"],
         "stop": track["stop"],
+        "co_visible": _number(track.get("co_visible")),
+        "runner_up_confidence": _number((clip.faces.get("runner_up") or {}).get("confidence")),
         "distortion": truth["distortion"]["kind"],
         # Nullable columns keep one type in every shard, whatever its first row holds.
         "offset": _number(truth["offset"]),

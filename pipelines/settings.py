@@ -13,7 +13,7 @@ from .flow import FlowSettings
 from .shots import SceneSettings, ShotSettings
 from .tracking import TrackSettings
 
-STEP_VERSION = 2
+STEP_VERSION = 3
 """Goes up whenever the same settings may give other facetracks."""
 
 
@@ -47,6 +47,8 @@ class FacetrackSettings:
     contrast (photographs 0.004, people 0.04 and more)."""
     context: int = 25
     """Frames of the source's own sound stored before and after each clip."""
+    single_face: bool = False
+    """Whether a track counts only where no other face is seen."""
     shot_detector: str = "histogram"
     """Name of the shot detector, see `pipelines.shots`; only ``histogram`` finds dissolves."""
     shot_scores: bool = False
@@ -82,6 +84,7 @@ class FacetrackSettings:
             del values["shot_detector"], values["scenes"]
         else:
             del values["shots"]
-        if not self.shot_scores:
-            del values["shot_scores"]
+        for unused in ("shot_scores", "single_face"):
+            if not values[unused]:
+                del values[unused]
         return values

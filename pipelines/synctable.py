@@ -27,6 +27,7 @@ def write(out: Path, judged: Iterable[tuple[Mapping[str, JSON], Mapping[str, JSO
     ``distances`` is the mean distance at every offset from ``-search`` to ``search``,
     ``frame_confidence`` one number per five-frame window. ``p_value`` is how often sound that does
     not belong scores so high. A track that could not be measured has a ``note`` and no numbers.
+    ``winner`` is the key of the track that one of several faces was left out for.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -45,6 +46,7 @@ def write(out: Path, judged: Iterable[tuple[Mapping[str, JSON], Mapping[str, JSO
         "windows": pa.int64(),
         "search": pa.int64(),
         "note": pa.string(),
+        "winner": pa.string(),
         "checkpoint": pa.string(),
         "distances": pa.list_(pa.float64()),
         "frame_confidence": pa.list_(pa.float64()),

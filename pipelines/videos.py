@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from avbench.data import JSON
 
-from . import ledger, splits
+from . import ledger, several, splits
 from .ledger import Row
+from .pack import Packed
 from .units import Source
 
 
@@ -53,6 +54,35 @@ class Video:
         self.decisions = {track["key"]: f"{step}: {state}" for track in self.tracks}
         self.settle()
         self.row = replace(self.row, status=state, step=step, reason=reason, attempts=attempts)
+
+    def choose(self) -> None:
+        """Of tracks that share frames, leave out all but the one that fits the sound best."""
+        for key, winner in several.outdone(self.tracks, self.scores).items():
+            self.decisions[key] = several.OUTDONE if winner else several.UNDECIDED
+            self.scores[key] = {**self.scores[key], "winner": winner}
+
+    def packed(self, rule: str, corpus: Mapping[str, JSON]) -> Iterator[Packed]:
+        """Yield the clips that are still in, with the rule for several faces they passed."""
+        about = self.source
+        for track in self.tracks:
+            key = str(track["key"])
+            if key in self.decisions:
+                continue
+            yield Packed(
+                key=key,
+                split=self.split,
+                facetracks=self.facetracks,
+                prepared=self.prepared,
+                source={"source": about.root, "path": about.relative, "sha256": about.sha256},
+                sync=self.scores.get(key, {"note": "not scored"}),
+                speaker=self.speaker,
+                date=self.date,
+                corpus=corpus,
+                faces={
+                    "rule": rule,
+                    "runner_up": several.runner_up(track, self.tracks, self.scores),
+                },
+            )
 
     def settle(self, spans: Mapping[str, tuple[int, int]] | None = None) -> None:
         """Account for its frames; ``spans`` are those that packed clips show, by key."""

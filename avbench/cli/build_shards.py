@@ -84,6 +84,15 @@ def _places(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
 @click.option("--seed", default=0, show_default=True, help="For the split and the faults.")
 @click.option("--limit", type=int, help="Use the first so many videos only.")
 @click.option(
+    "--faces",
+    type=click.Choice(["keep-all", "single", "best-sync"]),
+    default="keep-all",
+    show_default=True,
+    help="Where several faces are seen at the same time: keep all, each clip saying how many there "
+    "were and how well the best of the others fits the sound; keep only what shows a single one "
+    "(the 2016 paper); or keep the one of highest sync confidence.",
+)
+@click.option(
     "--detector",
     default="blazeface",
     show_default=True,
@@ -289,6 +298,7 @@ def command(
       avbench build-shards corpus/ --out shards --split-by speaker --about who.csv
       avbench build-shards videos/ --out shards --detector yunet --detector-weights yunet.onnx
       avbench build-shards videos/ --out shards --shots adaptive --shot-scores
+      avbench build-shards panel.mp4 --out shards --faces best-sync
       avbench build-shards lrs3/ --layout lrs3 --out shards --dataset lrs3
       avbench build-shards work/ --layout syncnet-python --out shards --sync off
 

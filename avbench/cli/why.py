@@ -30,6 +30,9 @@ _OPTIONS = {
     "still-picture": "if it is no photograph, --set still_change with a lower value",
     "shot-too-short": "--set min_track with a lower value; if the shot ends where no cut is, "
     "--set shots.threshold with a higher one",
+    "several-faces": "--faces keep-all, or best-sync, which keeps the one that fits the sound best",
+    "sync: another face fits the sound better": "--faces keep-all",
+    "sync: no telling which of several faces fits the sound": "--faces keep-all",
     "pack: near-duplicate of a clip in another split": "leave out --drop-duplicates, or take the "
     "copy out of the sources; OUT/duplicates.parquet names both",
     "pack: cut away by the fault or correction of the sound": "--distort none or a smaller "
@@ -207,6 +210,7 @@ def _tracks(
         if key and key not in rows:
             reason = reason_of(sync, rules, list(entry.rejected_frames) or [entry.reason])
         known = {name: facts.get(name) for name in ("shot", "face", "score", "found")}
+        known["others"] = facts.get("co_visible")
         tracks.append(Track(facts["start"], facts["stop"], reason, key, sync=sync, **known))
     return sorted(tracks, key=lambda track: (track.start, track.stop))
 
@@ -335,6 +339,10 @@ def _track_words(track: Track, story: Story) -> str:
     }
     if sync.get("offset") is not None and sync["offset"] == sync["offset"]:
         words.append(f"sync {sync['offset']:+.0f} frames, confidence {sync['confidence']:.3f}")
+    if track.sync.get("winner"):
+        words.append(f"left out for {track.sync['winner']}")
+    if track.others:
+        words.append(f"beside {track.others} other{'s' if track.others > 1 else ''}")
     if track.key:
         words.append(track.key)
     return ", ".join(words)

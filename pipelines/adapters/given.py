@@ -26,11 +26,13 @@ from pipelines.facetracks import (
     NamedTrack,
     UnitReport,
     clip_facts,
+    parts_of,
     source_facts,
     write_rest,
 )
 from pipelines.settings import FacetrackSettings
-from pipelines.tracking import LinkedFaces, split
+from pipelines.several import Span, beside
+from pipelines.tracking import LinkedFaces
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,8 +153,8 @@ def process_given(
     shot = Shot(video_id, 0, 0, len(pts))
     named: list[NamedTrack] = []
     rejected: list[dict[str, JSON]] = []
-    for track, part, reason in _parts(tracks, info.width, heard, shot, settings):
-        facts = part.facts(()) | {"found": None}
+    for track, part, reason, count in _parts(tracks, info.width, heard, shot, settings):
+        facts = part.facts(()) | {"found": None, "co_visible": count}
         if reason != KEPT:
             rejected.append({"shot": 0, **facts, "reason": reason})
             continue
@@ -237,15 +239,24 @@ def _parts(
     heard: tuple[int, int],
     shot: Shot,
     settings: FacetrackSettings,
-) -> Iterator[tuple[Given, LinkedFaces, str]]:
-    """Yield the parts of all tracks, each with "kept" or the reason why it is not."""
-    for track in tracks:
-        for part, reason in _judge(_faces(track, width, len(shot)), heard, settings):
-            yield track, part, reason
+) -> Iterator[tuple[Given, LinkedFaces, str, int]]:
+    """Yield the parts of all tracks, each with "kept" or the reason why it is not.
+
+    The number is that of the most other faces in one of its frames.
+    """
+    faces = [_faces(track, width, len(shot)) for track in tracks]
+    for track, own in zip(tracks, faces, strict=True):
+        others = [(other.start, other.stop) for other in faces if other is not own]
+        for part, reason in _judge(own, heard, settings, others):
+            count = beside((part.start, part.stop), others).max(initial=0)
+            yield track, part, reason, int(count)
 
 
 def _judge(
-    faces: LinkedFaces, heard: tuple[int, int], settings: FacetrackSettings
+    faces: LinkedFaces,
+    heard: tuple[int, int],
+    settings: FacetrackSettings,
+    others: Sequence[Span],
 ) -> Iterator[tuple[LinkedFaces, str]]:
     """Yield the parts of a track, each with "kept" or the reason why it is not."""
     if len(faces) < settings.min_track:
@@ -260,8 +271,7 @@ def _judge(
     for edge in ((faces.start, start), (stop, faces.stop)):
         if edge[0] < edge[1]:
             yield faces.part(*edge), "no-sound"
-    for part in split(faces.part(start, stop), settings.max_track):
-        yield part, KEPT
+    yield from parts_of(faces.part(start, stop), settings, others)
 
 
 def _facts_of(track: Given, start: int, stop: int) -> dict[str, JSON]:
