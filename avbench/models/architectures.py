@@ -139,6 +139,8 @@ class GeometryConfig:
     dropout: float = 0.3
     gradient: float = 3.0
     """Weight of the change between frames against the shapes themselves."""
+    refined: bool = False
+    """Whether the landmarker looks at the lips more closely."""
 
 
 Config: TypeAlias = "TwoStreamConfig | PaperConfig | GeometryConfig"
@@ -283,7 +285,7 @@ ARCHITECTURES: Mapping[str, Config] = {
     "small": TwoStreamConfig(),
     "medium": TwoStreamConfig((64, 96, 128, 160, 384), (48, 64, 96, 128, 384), dense=True),
     **{config.name: config for config in _PUBLISHED},
-    "lip-geometry": GeometryConfig(),
+    "lip-geometry": GeometryConfig(refined=True),
 }
 """Every network by name."""
 

@@ -6,6 +6,7 @@ or a codec, and a network with two layers a stream learns from one speaker what 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -52,7 +53,7 @@ class LipGeometryNet(Network):
     @property
     def front(self) -> Front:
         """How clips are kept to train it."""
-        return LANDMARKS
+        return REFINED if self.config.refined else LANDMARKS
 
     def describe(self) -> dict[str, JSON]:
         """Return the settings of the features that the network was made for."""
@@ -60,7 +61,7 @@ class LipGeometryNet(Network):
 
     def read_pictures(self, frames: UInt8Array) -> torch.Tensor:
         """Return the points of the face; (T, H, W, 3) to (T, 30, 2), NaN without a face."""
-        return torch.from_numpy(_points(frames))
+        return torch.from_numpy(landmarks.find(frames, POINTS, refined=self.config.refined))
 
     def read_sound(self, audio: FloatArray) -> torch.Tensor:
         """Return the log-mel frames of mono sound; (T * 640,) to (40, 4 T - 2)."""
@@ -118,19 +119,19 @@ def _shapes(windows: torch.Tensor) -> torch.Tensor:
     return torch.cat((level.flatten(-2), torch.stack(spans, -1)), -1)
 
 
-def _points(frames: UInt8Array) -> FloatArray:
-    return landmarks.find(frames, POINTS)
-
-
 def _mels(audio: FloatArray) -> FloatArray:
     return np.asarray(features.log_mel(audio).numpy().astype(np.float16))
 
 
-LANDMARKS = Front(
-    _points,  # type: ignore[arg-type]
-    _mels,
-    1,
-    (features.WINDOW_MELS, features.MELS_PER_FRAME),
-    255,
-)
+def _front(refined: bool) -> Front:
+    return Front(
+        partial(landmarks.find, points=POINTS, refined=refined),  # type: ignore[arg-type]
+        _mels,
+        1,
+        (features.WINDOW_MELS, features.MELS_PER_FRAME),
+        255,
+    )
+
+
+LANDMARKS, REFINED = _front(False), _front(True)
 """Points of the face, (T, 30, 2), and log-mel frames in half precision, (40, 4 T - 2)."""

@@ -345,8 +345,9 @@ def _embed_rows(
 def fingerprint(network: Network) -> str:
     """Return a short hash of a network's weights and sizes and of its feature settings."""
     config = asdict(network.config)
-    if not config.get("dense", True):
-        del config["dense"]  # younger than the first networks, which keep their names
+    for younger in ("dense", "refined"):  # than the first networks, which keep their names
+        if not config.get(younger, True):
+            del config[younger]
     described = {"config": config, "features": network.describe()}
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     for name, tensor in sorted(network.state_dict().items()):

@@ -35,6 +35,14 @@ def test_a_picture_is_looked_at_on_its_own(head: Clip) -> None:
     np.testing.assert_array_equal(landmarks.find(head.frames[11::-1], LIPS), whole[::-1])
 
 
+def test_a_closer_look_moves_the_lips_a_little_and_stays_out_of_the_other(head: Clip) -> None:
+    plain = landmarks.find(head.frames[:6], LIPS)
+    closer = landmarks.find(head.frames[:6], LIPS, refined=True)
+    moved = np.linalg.norm(closer - plain, axis=-1)
+    assert 0.001 < moved.mean() < 0.03, "of the crop's side"
+    np.testing.assert_array_equal(landmarks.find(head.frames[:6], LIPS), plain)
+
+
 def test_threads_find_the_same(head: Clip) -> None:
     alone = landmarks.find(head.frames[:6], LIPS)
     with ThreadPoolExecutor(3) as pool:

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from avbench.data import Clip
+from avbench.landmarks import find
 from avbench.models.architectures import GeometryConfig, config_from_json, name_of
 from avbench.models.augment import GeometryAugmentation, apply_to_points, centre
 from avbench.models.checkpoint import Checkpoint, load, save
 from avbench.models.geometry import LANDMARKS, POINTS, LipGeometryNet
 from avbench.models.trainset import Batch, TrainingClip, TrainingSet
-from avbench.models.two_stream import Extractor
+from avbench.models.two_stream import Extractor, fingerprint
+from avbench.selftest.drawn import draw
 from avbench.timing import SAMPLES_PER_FRAME
 from baselines.lip_geometry import LipGeometry
 
@@ -76,8 +80,26 @@ def test_rows_and_sizes() -> None:
     assert np.isfinite(rows.video).all()
 
 
-def test_a_checkpoint_comes_back(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    network = net()
+def test_networks_older_than_the_closer_look_keep_their_name_and_their_points() -> None:
+    frames = draw(3, 25, "test", "easy-v1", seed=5).frames[:4]
+    old, new = net(), net(refined=True)
+    assert config_from_json("lip-geometry", {"hidden": 24, "dim": 8}) == old.config
+    assert fingerprint(old) != fingerprint(new)
+    blank = LipGeometryNet(old.config)
+    for weights in blank.parameters():
+        torch.nn.init.constant_(weights, 0.5)
+    assert fingerprint(blank) == "5a99f477d1355337", "as it was before there was a choice"
+    for network in (old, new):
+        refined = network.config.refined
+        expected = find(frames, POINTS, refined=refined)
+        np.testing.assert_array_equal(network.read_pictures(frames), expected)
+        np.testing.assert_array_equal(network.front.pictures(frames), expected)
+    assert not torch.equal(old.read_pictures(frames), new.read_pictures(frames))
+
+
+@pytest.mark.parametrize("refined", [False, True])
+def test_a_checkpoint_comes_back(refined: bool, tmp_path: Path) -> None:
+    network = net(refined=refined)
     save(tmp_path / "a.safetensors", Checkpoint(network, 7.0, method="lip-geometry"), half=False)
     found = load(tmp_path / "a.safetensors")
     assert isinstance(found.extractor, LipGeometryNet)
