@@ -2,9 +2,9 @@
 
 A sample has four members, readable with plain webdataset: ``key.mp4`` (the crop, 25 fps),
 ``key.flac`` (its sound, 16 kHz mono), ``key.alignment.npy`` (the truth) and ``key.json`` (the
-truth in words and numbers, provenance, decisions). Beside each ``<dataset>-<split>-<000000>.tar``
-lie a Parquet table of one row per key and a JSON of totals; ``dataset.json``, written last,
-describes the set. The same samples give the same bytes.
+truth in words and numbers, provenance, decisions); a builder may add more. Beside each
+``<dataset>-<split>-<000000>.tar`` lie a Parquet table of one row per key and a JSON of totals;
+``dataset.json``, written last, describes the set. The same samples give the same bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +36,8 @@ FORMAT_VERSION = 1
 MANIFEST = "dataset.json"
 FEW = 10
 """Intervals over fewer speakers than these say little."""
+_MEMBERS = frozenset({"mp4", "flac", "alignment.npy", "json"})
+"""Endings of the members that every sample has."""
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -52,6 +54,8 @@ class Sample:
     alignment: Alignment
     info: Mapping[str, JSON]
     """The truth in words and numbers, provenance and decisions."""
+    more: Mapping[str, bytes] = field(default_factory=dict)
+    """Further members by their endings, such as ``mouth.mp4``."""
 
     def __post_init__(self) -> None:
         if not _KEY.fullmatch(self.key) or len(self.key) > 80:
@@ -108,7 +112,7 @@ class ShardWriter:
 
     def add(self, sample: Sample, **row: JSON) -> None:
         """Append one sample; ``row`` holds further scalar columns of the index."""
-        size = len(sample.video) + len(sample.sound)
+        size = len(sample.video) + len(sample.sound) + sum(map(len, sample.more.values()))
         full = len(self._pending) >= self.max_count
         if self._pending and (full or self._pending_bytes + size > self.max_bytes):
             self._flush()
@@ -172,6 +176,7 @@ def _tar_bytes(samples: Iterable[Sample]) -> bytes:
                 "flac": sample.sound,
                 "json": to_json(sample.info).encode(),
                 "mp4": sample.video,
+                **sample.more,
             }
             tar.write(members)
     return buffer.getvalue()
@@ -390,6 +395,7 @@ def _sample_of(path: Path, key: str, members: Mapping[str, bytes]) -> Sample:
             sound=members["flac"],
             alignment=_alignment_of(path, key, members),
             info=json.loads(members["json"]),
+            more={kind: value for kind, value in members.items() if kind not in _MEMBERS},
         )
     except KeyError as error:
         raise DataError(f"{path}: sample {key} has no {error.args[0]}; build it again") from None

@@ -78,6 +78,7 @@ def write(
         *_corpus(recipe),
         *_yield(rows, skipped),
         *_beside(recipe, index),
+        *_mouths(recipe),
         *_held(recipe, census),
         *_leaks(index, census),
         *_faults(recipe, index, census),
@@ -191,6 +192,22 @@ def _beside(recipe: Mapping[str, JSON], index: pd.DataFrame) -> list[str]:
     if others.isna().any():
         known += f"; of {int(others.isna().sum())} it is not known"
     return [*lines, "", f"{known}.", ""]
+
+
+def _mouths(recipe: Mapping[str, JSON]) -> list[str]:
+    """Say what else each clip shows."""
+    mouth = recipe["facetracks"].get("mouth")
+    if not mouth:
+        return []
+    return [
+        "## Mouths",
+        "",
+        f"`KEY.mouth.mp4` shows the mouth of each clip, {mouth['size']} x {mouth['size']} pixels,",
+        "frame by frame with the face: cut from the same pictures of the source, coded once. Where",
+        "no points of the face were found its place is interpolated; `facetrack.mouth` in a clip's",
+        "JSON has the squares and names those frames. Tracks without a mouth count as `no-mouth`.",
+        "",
+    ]
 
 
 def _held(recipe: Mapping[str, JSON], census: Census) -> list[str]:

@@ -159,6 +159,8 @@ class CropJob:
     """left, top, side per frame; shape (T, 3)."""
     watch: bool = False
     """Whether to measure how much the face moves within its median square."""
+    look: Callable[[UInt8Array], FloatArray] | None = None
+    """Finds points in each crop before it is coded: x, y in units of its side; shape (P, 2)."""
 
     @property
     def stop(self) -> int:
@@ -172,12 +174,24 @@ class CropJob:
         return result
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What was seen of a face while its crop was written."""
+
+    change: float = np.inf
+    """Median of `region_change` over five frames; infinite unless it was to be watched."""
+    points: FloatArray | None = None
+    """What was found in each crop, in source pixels; shape (T, P, 2). None where nothing was looked
+    for."""
+
+
 class _Writing:
     """A crop while it is being written."""
 
     def __init__(self, job: CropJob, writer: VideoWriter, close: Callable[[], None]) -> None:
         self.job = job
-        self.changes: list[float] = []
+        self._changes: list[float] = []
+        self._points: list[FloatArray] = []
         self._writer, self._close = writer, close
         self._past: deque[UInt8Array] = deque(maxlen=_WATCH_STEP)
 
@@ -185,27 +199,36 @@ class _Writing:
         """Write this frame's crop; return whether it was not the last."""
         corner = np.array([region.left, region.top, 0])
         square = self.job.squares[index - self.job.start] - corner
-        self._writer.write(cut(region.pixels, square, size))
+        crop = cut(region.pixels, square, size)
+        self._writer.write(crop)
+        if self.job.look is not None:
+            self._points.append(self.job.look(crop) * square[2] + (square + corner)[:2])
         if self.job.watch:
             now = cut(region.pixels, self.job.middle - corner, _WATCH_SIZE)
             if len(self._past) == _WATCH_STEP:
-                self.changes.append(region_change(self._past[0], now))
+                self._changes.append(region_change(self._past[0], now))
             self._past.append(now)
         if index + 1 < self.job.stop:
             return True
         self._close()
         return False
 
+    @property
+    def seen(self) -> Seen:
+        """What was seen of the face."""
+        change = float(np.median(self._changes)) if self._changes else np.inf
+        return Seen(change, np.stack(self._points) if self._points else None)
+
 
 def write_crops(
     frames: Iterable[Frame], jobs: Sequence[CropJob], settings: CropSettings
-) -> dict[Path, float]:
+) -> dict[Path, Seen]:
     """Write all crops in one pass over the frames, holding one frame at a time.
 
     Returns
     -------
     dict
-        Path -> median of `region_change` over five frames, for the jobs to watch.
+        Path -> what was seen.
 
     Raises
     ------
@@ -214,7 +237,7 @@ def write_crops(
     """
     waiting = sorted(jobs, key=lambda job: (job.start, str(job.path)), reverse=True)
     running: list[_Writing] = []
-    watched: dict[Path, float] = {}
+    seen: dict[Path, Seen] = {}
     with ExitStack() as everything:
         for frame in frames:
             while waiting and waiting[-1].start == frame.index:
@@ -226,8 +249,8 @@ def write_crops(
             for writing in running:
                 if writing.take(frame.index, Region.whole(frame.image), settings.size):
                     going.append(writing)
-                elif writing.changes:
-                    watched[writing.job.path] = float(np.median(writing.changes))
+                else:
+                    seen[writing.job.path] = writing.seen
             running = going
         unfinished = waiting + [writing.job for writing in running]
         if unfinished:
@@ -236,17 +259,16 @@ def write_crops(
                 f"{unfinished[0].stop}) did not come when the video was read again; "
                 "is the file still being written?"
             )
-    return watched
+    return seen
 
 
-def write_held(held: Held, job: CropJob, settings: CropSettings) -> float | None:
+def write_held(held: Held, job: CropJob, settings: CropSettings) -> Seen | None:
     """Write a crop from what is held of its frames.
 
     Returns
     -------
-    float or None
-        Median of `region_change` over five frames, infinite unless it is to be watched; None, and
-        no file, if not all that the crop shows is held.
+    Seen or None
+        None, and no file, if not all that the crop shows is held.
     """
     regions = []
     for index, square in enumerate(job.squares, start=job.start):
@@ -258,7 +280,7 @@ def write_held(held: Held, job: CropJob, settings: CropSettings) -> float | None
         writing = _Writing(job, writer, lambda: None)
         for index, region in enumerate(regions, start=job.start):
             writing.take(index, region, settings.size)
-    return float(np.median(writing.changes)) if writing.changes else np.inf
+    return writing.seen
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,8 +17,6 @@ is either in a kept track or counted under one of `REASONS`; the sum is checked.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,23 +24,23 @@ from typing import Any
 import numpy as np
 
 from avbench import media
-from avbench.data import JSON, FloatArray, Shot
+from avbench.data import JSON, FloatArray
 from avbench.timing import FPS, SAMPLE_RATE
 
-from . import several
-from .crops import CropJob, Sound, crop_squares, write_crops, write_held
-from .faces import Detections
-from .looking import Looking, Stretch
+from .crops import Sound
+from .cutting import KEPT, NamedTrack, Tracks
+from .looking import Looking
+from .mouths import NO_MOUTH
 from .settings import FacetrackSettings
+from .several import SEVERAL
 from .shots import write_scores
-from .tracking import LinkedFaces, link, split
 
-KEPT = "kept"
 REASONS = (
     "no-audio",
     "no-sound",
+    NO_MOUTH,
     "still-picture",
-    several.SEVERAL,
+    SEVERAL,
     "face-too-small",
     "too-few-detections",
     "track-too-short",
@@ -95,7 +93,8 @@ def process_video(
         Its name, ``[a-z0-9-]``; a track's key is ``<video_id>-<shot:04d>-<track:02d>``.
     out
         Existing folder that receives ``<key>.mp4`` (the crop), ``<key>.flac`` (its sound with
-        ``settings.context`` frames more on either side) and ``<key>.json``.
+        ``settings.context`` frames more on either side), ``<key>.json`` and, where mouths are cut,
+        ``<key>.mouth.mp4``.
     settings
         The thresholds.
 
@@ -104,7 +103,7 @@ def process_video(
     DataError
         If the file is not a video that can be read.
     MissingDependency
-        If the face detector needs a package that is not installed.
+        If the face detector, or cutting mouths, needs a package that is not installed.
     """
     settings = settings or FacetrackSettings()
     info = media.probe(path)
@@ -136,99 +135,6 @@ def process_video(
     )
 
 
-class Tracks:
-    """The tracks of one video: those that are written, those that wait, and those refused."""
-
-    def __init__(self) -> None:
-        self._written: list[NamedTrack] = []
-        self._waiting: list[tuple[NamedTrack, CropJob]] = []
-        self._counts: Counter[int] = Counter()
-        self.rejected: list[dict[str, JSON]] = []
-        """As in the report."""
-
-    def take(
-        self, stretch: Stretch, heard: tuple[int, int], out: Path, settings: FacetrackSettings
-    ) -> None:
-        """Link the faces of a stretch, judge the tracks, and write what is kept."""
-        if len(stretch.shot) < settings.min_track:
-            return
-        found = link(stretch.faces, stretch.shot, settings.tracking, stretch.flows)
-        # What is hardly ever found again is no face that is seen beside another.
-        seen = [track for track in found if track.found(stretch.faces) >= settings.min_found]
-        for linked in found:
-            others = [(track.start, track.stop) for track in seen if track is not linked]
-            for part, reason in judge(linked, heard, stretch.faces, settings, others):
-                count = several.beside((part.start, part.stop), others).max(initial=0)
-                facts = {**part.facts(stretch.faces), "co_visible": int(count)}
-                if reason != KEPT:
-                    self._refuse(stretch.shot, facts, reason)
-                    continue
-                number = self._counts[stretch.shot.index]
-                self._counts[stretch.shot.index] += 1
-                squares = crop_squares(part.boxes, settings.crops)
-                track = NamedTrack(stretch.shot, number, part, squares, facts)
-                job = track.job(out, settings)
-                change = write_held(stretch.held, job, settings.crops)
-                if change is None:
-                    self._waiting.append((track, job))
-                else:
-                    self._settle(track, job, change, settings)
-
-    def write_waiting(self, path: Path, settings: FacetrackSettings) -> None:
-        """Write the pictures that were not held in a second pass over the video."""
-        if not self._waiting:
-            return
-        jobs = [job for _, job in self._waiting]
-        first, last = min(job.start for job in jobs), max(job.stop for job in jobs)
-        with media.open_frames(path, start=first, stop=last) as frames:
-            changes = write_crops(frames, jobs, settings.crops)
-        for track, job in self._waiting:
-            self._settle(track, job, changes.get(job.path, np.inf), settings)
-        self._waiting.clear()
-
-    def clips(self) -> list[NamedTrack]:
-        """Return the tracks that were written, in the order of shots."""
-        return sorted(self._written, key=lambda track: (track.shot.index, track.index))
-
-    def _settle(
-        self, track: NamedTrack, job: CropJob, change: float, settings: FacetrackSettings
-    ) -> None:
-        if change < settings.still_change:
-            job.path.unlink()
-            self._refuse(track.shot, track.facts, "still-picture")
-        else:
-            self._written.append(track)
-
-    def _refuse(self, shot: Shot, facts: dict[str, JSON], reason: str) -> None:
-        self.rejected.append({"shot": shot.index, **facts, "reason": reason})
-
-
-@dataclass(frozen=True, eq=False)
-class NamedTrack:
-    """A track that passed, under its key."""
-
-    shot: Shot
-    index: int
-    """Number of the track within the shot, from 0."""
-    faces: LinkedFaces
-    squares: FloatArray
-    """left, top, side of the crop in source pixels; shape (T, 3)."""
-    facts: dict[str, JSON]
-    """See `LinkedFaces.facts`."""
-
-    @property
-    def key(self) -> str:
-        """Name of the sample."""
-        return f"{self.shot.video_id}-{self.shot.index:04d}-{self.index:02d}"
-
-    def job(self, out: Path, settings: FacetrackSettings) -> CropJob:
-        """Return what is to be written of its pictures."""
-        faces = self.faces
-        strays = np.std((faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2, axis=0).max()
-        watch = bool(strays < settings.still_motion * faces.height)
-        return CropJob(out / f"{self.key}.mp4", faces.start, self.squares, watch)
-
-
 def clip_facts(clip: NamedTrack, clips: list[NamedTrack]) -> dict[str, JSON]:
     """Return what a report says about a kept track."""
     faces = clip.faces
@@ -240,54 +146,6 @@ def clip_facts(clip: NamedTrack, clips: list[NamedTrack]) -> dict[str, JSON]:
         "others": len(together) - 1,
         **clip.facts,
     }
-
-
-def judge(
-    track: LinkedFaces,
-    heard: tuple[int, int],
-    looked: Mapping[int, Detections],
-    settings: FacetrackSettings,
-    others: Sequence[several.Span] = (),
-) -> Iterator[tuple[LinkedFaces, str]]:
-    """Yield the parts of a track, each with "kept" or the reason why it is not.
-
-    The parts make up the whole track: what has no sound is cut off, what is too long divided.
-    ``others`` are the frames [start, stop) of the other faces of the shot.
-    """
-    reason = KEPT
-    if len(track) < settings.min_track:
-        reason = "track-too-short"
-    elif track.found(looked) < settings.min_found:
-        reason = "too-few-detections"
-    elif track.height < settings.min_face:
-        reason = "face-too-small"
-    if reason != KEPT:
-        yield track, reason
-        return
-    start = min(max(track.start, heard[0]), track.stop)
-    stop = max(min(track.stop, heard[1]), start)
-    if stop - start < settings.min_track:
-        yield track, "no-sound"
-        return
-    for edge in ((track.start, start), (stop, track.stop)):
-        if edge[0] < edge[1]:
-            yield track.part(*edge), "no-sound"
-    yield from parts_of(track.part(start, stop), settings, others)
-
-
-def parts_of(
-    track: LinkedFaces, settings: FacetrackSettings, others: Sequence[several.Span]
-) -> Iterator[tuple[LinkedFaces, str]]:
-    """Yield a track that passed all else, in parts by the rule for several faces and by length."""
-    whole = track.start, track.stop
-    shown = others if settings.single_face else ()
-    for start, stop, alone in several.alone(whole, shown, settings.min_track):
-        part = track.part(start, stop)
-        if not alone:
-            yield part, several.SEVERAL
-            continue
-        for piece in split(part, settings.max_track):
-            yield piece, KEPT
 
 
 def write_rest(
@@ -317,6 +175,8 @@ def write_rest(
         "pts_s": [round(time, 6) for time in pts_s[faces.start : faces.stop]],
         "source": source,
     }
+    if clip.mouth is not None:
+        record["mouth"] = clip.mouth.as_json(settings.mouth.size)
     text = json.dumps(record, sort_keys=True, allow_nan=False)
     (out / f"{clip.key}.json").write_text(text + "\n", encoding="utf-8")
 

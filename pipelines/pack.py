@@ -37,6 +37,9 @@ PACK_VERSION = 1
 MIN_FRAMES = 25
 """A clip is never cut below this many frames to make room for an offset."""
 
+MOUTH = "mouth.mp4"
+"""Member of a sample that shows the mouth alone, where mouths are cut."""
+
 Kind = Literal["none", "global", "drop-duplicate"]
 
 
@@ -167,8 +170,8 @@ def _prepare_clip(
     piece = take_sound(sound, cut.sound_start, len(cut.shown), stored_context(sound, frames))
     write_atomic(part / f"{key}.flac", media.encode_sound(piece))
     if not np.array_equal(cut.shown, np.arange(frames)):
-        video = media.reorder_video(tracks / f"{key}.mp4", cut.shown)
-        write_atomic(part / f"{key}.mp4", video)
+        for name in (f"{key}.mp4", *(f"{key}.{kind}" for kind in _more(info))):
+            write_atomic(part / name, media.reorder_video(tracks / name, cut.shown))
     alignment = cut.alignment
     if "alignment" in info:
         alignment = truth_after(cut, np.array(info["alignment"], np.int64))
@@ -186,6 +189,11 @@ def _prepare_clip(
     write_json(part / f"{key}.truth.json", truth)
     start = int(info["start"])
     return [start + int(cut.shown[0]), start + int(cut.shown[-1]) + 1]
+
+
+def _more(track: Mapping[str, JSON]) -> tuple[str, ...]:
+    """Return the endings of further pictures of a track."""
+    return (MOUTH,) if "mouth" in track else ()
 
 
 def truth_after(cut: Cut, before: IntArray) -> Alignment:
@@ -314,9 +322,11 @@ def load(clip: Packed, dataset: str) -> tuple[Sample, dict[str, JSON]]:
     track = json.loads((clip.facetracks / f"{clip.key}.json").read_text("utf-8"))
     truth = json.loads((clip.prepared / f"{clip.key}.truth.json").read_text("utf-8"))
     speaker = clip.speaker or track.get("speaker", "")
-    picture = clip.prepared / f"{clip.key}.mp4"
-    if not picture.exists():
-        picture = clip.facetracks / f"{clip.key}.mp4"
+
+    def picture(kind: str) -> bytes:
+        changed = clip.prepared / f"{clip.key}.{kind}"
+        return (changed if changed.exists() else clip.facetracks / changed.name).read_bytes()
+
     alignment = Alignment(np.array(truth.pop("alignment"), dtype=np.int64))
     info = {
         "key": clip.key,
@@ -336,10 +346,11 @@ def load(clip: Packed, dataset: str) -> tuple[Sample, dict[str, JSON]]:
     }
     sample = Sample(
         key=clip.key,
-        video=picture.read_bytes(),
+        video=picture("mp4"),
         sound=(clip.prepared / f"{clip.key}.flac").read_bytes(),
         alignment=alignment,
         info=info,
+        more={kind: picture(kind) for kind in _more(track)},
     )
     row = {
         "video_id": track["video_id"],

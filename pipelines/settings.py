@@ -10,6 +10,7 @@ from avbench.errors import UsageError
 from .crops import CropSettings
 from .faces import weights_sha256
 from .flow import FlowSettings
+from .mouths import MouthSettings
 from .shots import SceneSettings, ShotSettings
 from .tracking import TrackSettings
 
@@ -58,6 +59,7 @@ class FacetrackSettings:
     tracking: TrackSettings = field(default_factory=TrackSettings)
     flow: FlowSettings = field(default_factory=FlowSettings)
     crops: CropSettings = field(default_factory=CropSettings)
+    mouth: MouthSettings = field(default_factory=MouthSettings)
 
     def __post_init__(self) -> None:
         if self.detect_every < 1 or self.min_track < 1 or self.context < 0:
@@ -84,6 +86,8 @@ class FacetrackSettings:
             del values["shot_detector"], values["scenes"]
         else:
             del values["shots"]
+        if not self.mouth.size:
+            del values["mouth"]
         for unused in ("shot_scores", "single_face"):
             if not values[unused]:
                 del values[unused]

@@ -93,6 +93,15 @@ def _places(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     "(the 2016 paper); or keep the one of highest sync confidence.",
 )
 @click.option(
+    "--crop",
+    type=click.Choice(["face", "mouth112", "mouth96"]),
+    default="face",
+    show_default=True,
+    help="What is cut: the face alone, 224 pixels square, or beside it, as KEY.mouth.mp4, the "
+    "mouth, 112 or 96 pixels square, by the points that FaceMesh finds in every frame. Both come "
+    "from the same pictures of the source and are coded once. Needs mediapipe.",
+)
+@click.option(
     "--detector",
     default="blazeface",
     show_default=True,
@@ -298,6 +307,7 @@ def command(
       avbench build-shards corpus/ --out shards --split-by speaker --about who.csv
       avbench build-shards videos/ --out shards --detector yunet --detector-weights yunet.onnx
       avbench build-shards videos/ --out shards --shots adaptive --shot-scores
+      avbench build-shards videos/ --out shards --crop mouth112
       avbench build-shards panel.mp4 --out shards --faces best-sync
       avbench build-shards lrs3/ --layout lrs3 --out shards --dataset lrs3
       avbench build-shards work/ --layout syncnet-python --out shards --sync off

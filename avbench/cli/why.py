@@ -27,6 +27,7 @@ _OPTIONS = {
     "transition": "nothing: a dissolve shows two shots at once; only if it is none, "
     "--set shots.blend with a lower value",
     "no-face": "if there is a face, another --detector, or --set confidence with a lower value",
+    "no-mouth": "--crop face, or --set mouth.min_found with a lower value",
     "still-picture": "if it is no photograph, --set still_change with a lower value",
     "shot-too-short": "--set min_track with a lower value; if the shot ends where no cut is, "
     "--set shots.threshold with a higher one",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +19,9 @@ from avbench.data import JSON, FloatArray, Shot
 from avbench.errors import DataError
 from avbench.shards import write_atomic
 from avbench.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
-from pipelines.crops import CropJob, CropSettings, Sound, crop_squares, write_crops
-from pipelines.facetracks import (
-    KEPT,
-    REASONS,
-    NamedTrack,
-    UnitReport,
-    clip_facts,
-    parts_of,
-    source_facts,
-    write_rest,
-)
+from pipelines.crops import CropSettings, Sound, crop_squares
+from pipelines.cutting import KEPT, NamedTrack, Tracks, parts_of
+from pipelines.facetracks import REASONS, UnitReport, clip_facts, source_facts, write_rest
 from pipelines.settings import FacetrackSettings
 from pipelines.several import Span, beside
 from pipelines.tracking import LinkedFaces
@@ -151,21 +143,24 @@ def process_given(
     whole = given is None
     tracks = [_whole(len(pts), info, alignment)] if given is None else given
     shot = Shot(video_id, 0, 0, len(pts))
-    named: list[NamedTrack] = []
-    rejected: list[dict[str, JSON]] = []
+    kept, stored = Tracks(), False
     for track, part, reason, count in _parts(tracks, info.width, heard, shot, settings):
         facts = part.facts(()) | {"found": None, "co_visible": count}
         if reason != KEPT:
-            rejected.append({"shot": 0, **facts, "reason": reason})
+            kept.refuse(shot, facts, reason)
             continue
         squares = _square(len(part), info) if whole else crop_squares(part.boxes, settings.crops)
         facts |= _facts_of(track, part.start, part.stop)
-        named.append(NamedTrack(shot, len(named), part, squares, facts))
-    if whole and len(named) == 1 and _is_stored(info, pts, named[0], settings.crops):
+        clip = kept.name(shot, part, squares, facts)
+        stored = whole and _is_stored(info, pts, clip, settings.crops)
+        if stored and not settings.mouth.size:
+            kept.keep(clip)
+        else:
+            kept.wait(clip, replace(clip.job(out, settings), watch=False))
+    kept.write_waiting(path, settings)
+    named, source = kept.clips(), source_facts(info)
+    if named and stored:
         write_atomic(out / f"{named[0].key}.mp4", media.join(path.read_bytes(), None))
-    else:
-        _write_pictures(path, out, named, settings.crops)
-    source = source_facts(info)
     for clip in named:
         write_rest(out, clip, named, sound, pts, source, settings)
     return UnitReport(
@@ -175,8 +170,8 @@ def process_given(
         shots=[[0, len(pts)]],
         transitions=[],
         tracks=[clip_facts(clip, named) for clip in named],
-        rejected=rejected,
-        frames=_account(len(pts), named, rejected),
+        rejected=kept.rejected,
+        frames=_account(len(pts), named, kept.rejected),
         warnings=warnings + sound.warnings,
     )
 
@@ -281,15 +276,3 @@ def _facts_of(track: Given, start: int, stop: int) -> dict[str, JSON]:
     if len(track.alignment):
         facts["alignment"] = [frame - start for frame in track.alignment[rows]]
     return facts
-
-
-def _write_pictures(
-    path: Path, out: Path, named: Sequence[NamedTrack], settings: CropSettings
-) -> None:
-    """Write the crops in a second pass over the video."""
-    if not named:
-        return
-    jobs = [CropJob(out / f"{t.key}.mp4", t.faces.start, t.squares) for t in named]
-    first, last = min(job.start for job in jobs), max(job.stop for job in jobs)
-    with media.open_frames(path, start=first, stop=last) as frames:
-        write_crops(frames, jobs, settings)
