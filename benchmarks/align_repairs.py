@@ -8,11 +8,16 @@ and the damaged file is planned anew with nothing but itself to go by. The drift
 is how far the frame of the source that it shows is from the one that it should show; before the
 repair, that of the damaged file; at best, that of the nearest picture that survived. Files whose
 own sound is out by a few frames keep that: it counts against the repair.
+
+``--list CSV --part val`` takes the files of one part of a table with the columns file and split
+(``leaderboards/splits/grid.csv``) instead: the confidence was set on that part, and is reported on
+others.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import sys
 import tempfile
@@ -98,6 +103,12 @@ def sources(media: Path) -> list[Path]:
     return [p for f in folders for p in sorted(f.iterdir()) if p.suffix.lower() in ENDINGS]
 
 
+def listed(folder: Path, table: Path, part: str) -> list[Path]:
+    """Return the files below a folder that a table puts into a part."""
+    with table.open(encoding="utf-8", newline="") as file:
+        return [folder / row["file"] for row in csv.DictReader(file) if row["split"] == part]
+
+
 def rows_of(
     files: Iterable[Path], laws: Sequence[str], seeds: Sequence[int], method: Aligner, how: str
 ) -> Iterator[Row]:
@@ -113,20 +124,26 @@ def rows_of(
 
 def show(rows: Sequence[Row]) -> bool:
     """Print the table; return whether good repairs leave a third of the drift or less."""
-    print("| confidence | damaged files | drift before | after | at best | left |")
-    print("|---|---:|---:|---:|---:|---:|")
+    print(
+        "| confidence | damaged files | drift before | after | at best | left | a third or less |"
+    )
+    print("|---|---:|---:|---:|---:|---:|---:|")
     kept = True
     for grade in ("good", "fair", "low"):
         of = [row for row in rows if row.grade == grade]
         if not of:
-            print(f"| {grade} | 0 | | | | |")
+            print(f"| {grade} | 0 | | | | | |")
             continue
         before, after, best = (
             float(np.mean([getattr(row, name) for row in of]))
             for name in ("before", "after", "best")
         )
         left = after / before
-        print(f"| {grade} | {len(of)} | {before:.2f} | {after:.2f} | {best:.2f} | {left:.0%} |")
+        kept_third = sum(3 * row.after <= row.before for row in of)
+        print(
+            f"| {grade} | {len(of)} | {before:.2f} | {after:.2f} | {best:.2f} | {left:.0%} | "
+            f"{kept_third} |"
+        )
         kept &= grade != "good" or left <= 1 / 3
     return kept
 
@@ -141,13 +158,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--law", nargs="*", default=["symmetric", "tae2020"])
     parser.add_argument("--seeds", type=int, nargs="*", default=[1])
     parser.add_argument("--files", type=int, help="so many files only, spread over all")
+    parser.add_argument("--list", type=Path, help="CSV of files below MEDIA, and their parts")
+    parser.add_argument("--part", default="test", help="part of the list")
     parser.add_argument("--match", help="files whose name holds this only")
     parser.add_argument("--out", type=Path, help="JSON file for every row")
     given = parser.parse_args(arguments)
     found = methods.load(given.method, given.checkpoint)
     assert isinstance(found, Embedder)
     method = found if isinstance(found, Aligner) else BySimilarity(found)
-    files = [p for p in sources(given.media) if not given.match or given.match in p.name]
+    found_files = (
+        listed(given.media, given.list, given.part) if given.list else sources(given.media)
+    )
+    files = [p for p in found_files if not given.match or given.match in p.name]
     if given.files:
         files = files[:: max(len(files) // given.files, 1)][: given.files]
     total = len(files) * len(given.law) * len(given.seeds)

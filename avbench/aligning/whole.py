@@ -30,6 +30,8 @@ class AlignedRows(NamedTuple):
     doubt: FloatArray
     """How far from the truth it may be, in rows, by the aligner's own posteriors; NaN where the
     way of aligning does not tell; shape (A,)."""
+    drawn: IntArray | None = None
+    """Alignments drawn by how probable they are, with ``"median"`` where asked for; (P, A)."""
 
 
 def whole(
@@ -83,6 +85,7 @@ def align_rows(
     rule: Rule | None = None,
     turn: float = TURN,
     expected: IntArray | None = None,
+    draws: int = 0,
 ) -> AlignedRows:
     """Align a clip of any length, row by row; parameters and errors are those of `whole`.
 
@@ -91,6 +94,8 @@ def align_rows(
     expected
         Row of picture that is shown with each row of sound, where pictures that are shown several
         times have one row only: the same as that of the row before, or the next; shape (A,).
+    draws
+        Alignments to draw by how probable they are, with ``"median"``.
 
     Returns
     -------
@@ -108,12 +113,15 @@ def align_rows(
         return AlignedRows(chained, np.full(len(audio), np.nan))
     blocks = mean_posteriors(answers, len(video), expected)
     moves = np.diff(expected, prepend=expected[:1])
+    drawn = None
     if how == "viterbi":
         offsets, doubt = viterbi(blocks, turn, moves), np.full(len(audio), np.nan)
     else:
-        offsets, doubt = middle(blocks, moves)
+        likely = middle(blocks, moves, paths=draws)
+        offsets, doubt = likely.offsets, likely.doubt
+        drawn = (likely.paths + expected).clip(0, len(video) - 1)
     found = (offsets + expected).clip(0, len(video) - 1)
-    return AlignedRows(np.asarray(np.maximum.accumulate(found), np.int64), doubt)
+    return AlignedRows(np.asarray(np.maximum.accumulate(found), np.int64), doubt, drawn)
 
 
 def _chained(said: FloatArray, how: How, rule: Rule, num_video: int) -> IntArray:

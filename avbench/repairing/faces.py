@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice, repeat
 from pathlib import Path
 
 import numpy as np
 
+from avbench.aligning.marginal import PATHS
 from avbench.aligning.whole import CENTRE, ROW_FRAMES, AlignedRows, How, align_rows, to_frames
 from avbench.data import Clip, Embeddings, FloatArray, IntArray, UInt8Array
 from avbench.errors import DataError
 from avbench.media import iter_frames
 from avbench.media.retime import stored_images
 from avbench.methods import Aligner, Embedder
-from avbench.repairing.agreement import Surety, over_time, surety
+from avbench.repairing.agreement import REMAINS, Surety, drift_of, over_time, surety
 from avbench.repairing.held import changes, held
 from avbench.shards import Sample
 from avbench.timing import FPS, SAMPLES_PER_FRAME
@@ -177,8 +178,8 @@ def align_face(
     def align(some: Embeddings, due: IntArray) -> AlignedRows:
         return align_rows(method, some, how, expected=due)
 
-    aligned = align(rows, expected)
-    path = aligned.video_rows
+    aligned = align_rows(method, rows, how, expected=expected, draws=PATHS)
+    path, drawn = aligned.video_rows, aligned.drawn
     index = new[to_frames(path, len(new))]
     unchanged = np.arange(heard).clip(max=count - 1)
     whole = rows if len(new) == count else embed(method, images(), count, sound)
@@ -191,11 +192,8 @@ def align_face(
         centre=(float(middle[0]), float(middle[1])),
         video_index=index + start,
         held=count - len(new),
-        surety=replace(
-            surety(rows, expected, aligned, align),
-            drift=float(np.abs(index - np.arange(heard)).mean()),
-        ),
-        doubt=aligned.doubt,
+        surety=surety(rows, expected, aligned, align),
+        doubt=aligned.doubt if drawn is None else REMAINS * drift_of(path, drawn),
         before=over_time(whole, unchanged[: len(path)].clip(max=len(whole.video) - 1)),
         after=over_time(fixed, steps),
     )

@@ -15,7 +15,6 @@ from avbench.data import JSON, FloatArray
 from avbench.errors import UsageError
 from avbench.media.retime import Retimed
 from avbench.plots import style
-from avbench.repairing.agreement import REMAINS
 from avbench.repairing.faces import FaceRepair
 from avbench.repairing.mend import Repair
 from avbench.repairing.plan import edit_rows
@@ -240,7 +239,7 @@ def _doubt(axes: Axes, repair: Repair, face: FaceRepair) -> None:
     if np.isnan(face.doubt).any():
         return
     place = face.start + 2 + np.arange(len(face.doubt))
-    middle, room = repair.drift[place], REMAINS * face.doubt
+    middle, room = repair.drift[place], face.doubt
     low, high = offset_to_ms(1) * (middle - room), offset_to_ms(1) * (middle + room)
     axes.fill_between(place / FPS, low, high, color=style.PALETTE[0], alpha=0.15, linewidth=0)
 

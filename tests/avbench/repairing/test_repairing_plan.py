@@ -10,7 +10,7 @@ import pytest
 from avbench.aligning.whole import AlignedRows
 from avbench.data import Embeddings, FloatArray, IntArray
 from avbench.distort import alignment_of, drop_duplicate, rng_for
-from avbench.repairing.agreement import over_time, surety
+from avbench.repairing.agreement import Surety, drift_of, over_time, surety
 from avbench.repairing.held import change, changes, held
 from avbench.repairing.plan import Part, edit_rows, edits, join, output_times, sound_times
 from avbench.repairing.vocoder import warp
@@ -124,7 +124,8 @@ def nearest(rows: Embeddings, expected: IntArray) -> AlignedRows:
     best = likes.argmax(1)
     found = reach[np.arange(len(reach)), best]
     doubt: FloatArray = np.full(len(found), 0.1 if likes.max(1).mean() > 0.8 else 1.0)
-    return AlignedRows(np.maximum.accumulate(found), doubt)
+    path = np.asarray(np.maximum.accumulate(found))
+    return AlignedRows(path, doubt, path[None].repeat(3, axis=0))
 
 
 def planted(offset: int, seed: int = 0) -> Embeddings:
@@ -144,8 +145,30 @@ def test_a_repair_of_sound_that_belongs_is_good_and_that_of_a_strangers_low() ->
     other = surety(strange, expected, nearest(strange, expected), nearest)
     assert found.grade == "good"
     assert found.p_value < 1e-6
-    assert found.remains < found.drift / 2
+    assert found.drift == pytest.approx(2, abs=0.05)
+    assert found.remains < 0.1
     assert other.grade == "low"
+
+
+def test_drift_is_timed_by_the_pictures_that_are_shown() -> None:
+    sound = np.arange(100)
+    late = (sound - 3).clip(min=0)
+    assert drift_of(late, sound[None])[10:].tolist() == [3.0] * 90
+    dropped = np.repeat(np.arange(50), 2)  # every other picture is missing
+    assert drift_of(dropped, dropped[None])[:-2].tolist() == [0.5] * 98
+    # The picture ends after 60 frames: what is shown later is ever further from its time.
+    ended = sound.clip(max=59)
+    np.testing.assert_array_equal(drift_of(ended, ended[None])[60:], np.arange(1, 41))
+    two = np.stack([sound, sound + 2])
+    assert drift_of(sound, two)[5:90].tolist() == [1.0] * 85
+
+
+def test_a_repair_that_may_leave_too_much_is_not_called_good() -> None:
+    kept = {"confidence": 9.0, "p_value": 1e-6, "doubt": 0.1, "chance_doubt": 1.0, "drift": 6.0}
+    assert Surety(**kept, remains=1.9).grade == "good"
+    assert Surety(**kept, remains=2.1).grade == "fair"
+    assert Surety(**kept, remains=float("nan")).grade == "fair"
+    assert Surety(**{**kept, "p_value": 0.2}, remains=0.1).grade == "low"
 
 
 def test_agreement_over_time_shows_where_sound_and_picture_part() -> None:
