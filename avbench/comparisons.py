@@ -16,7 +16,7 @@ from avbench.data import JSON, FloatArray
 from avbench.distort import rng_for
 from avbench.errors import DataError
 from avbench.metrics import offset as metrics
-from avbench.scoring import SEED, offsets, recordings
+from avbench.scoring import MEAN_ERROR, SEED, offsets, recordings
 from avbench.statistics import (
     ALPHA,
     POWER,
@@ -45,6 +45,7 @@ def compare(
     tolerances: Iterable[int] = (0, 1),
     *,
     macro: bool = False,
+    errors: bool = False,
     unranked: Collection[str] = (),
 ) -> dict[str, JSON]:
     """Compare the accuracies of all methods at every window length.
@@ -57,6 +58,9 @@ def compare(
         One metric ``accuracy@<tolerance>`` each, in frames.
     macro
         Whether accuracy is the mean within clips first.
+    errors
+        Compare the mean absolute error too, where less is better: of the questions that all of the
+        methods answered.
     unranked
         Methods that take no part.
 
@@ -88,12 +92,14 @@ def compare(
         "cells": [
             cell
             for _, part in rivals.groupby("length", sort=True)
-            for cell in _compare_at(part, tolerances, macro)
+            for cell in _compare_at(part, tolerances, macro, errors)
         ],
     }
 
 
-def _compare_at(part: pd.DataFrame, tolerances: list[int], macro: bool) -> list[dict[str, JSON]]:
+def _compare_at(
+    part: pd.DataFrame, tolerances: list[int], macro: bool, errors: bool
+) -> list[dict[str, JSON]]:
     """Compare at one window length; questions are down, methods across."""
     groups = {str(m): _in_order(rows) for m, rows in part.groupby("method", sort=True)}
     names, first = list(groups), next(iter(groups.values()))
@@ -105,9 +111,14 @@ def _compare_at(part: pd.DataFrame, tolerances: list[int], macro: bool) -> list[
             raise DataError(
                 f"{name} and {names[0]} were asked different questions; measure them together"
             )
-    judged = [metrics.outcomes(*offsets(rows), tolerances) for rows in groups.values()]
+    said = [offsets(rows) for rows in groups.values()]
+    judged = [metrics.outcomes(*pair, tolerances) for pair in said]
     length, wanted = int(first["length"].iloc[0]), [f"accuracy@{t}" for t in tolerances]
     table = np.column_stack([hits[metric] for metric in wanted for hits in judged])
+    if errors:
+        away = np.column_stack([np.abs(truth - answer) for truth, answer in said])
+        away[np.isnan(away).any(axis=1)] = np.nan
+        wanted, table = [*wanted, MEAN_ERROR], np.column_stack([table, away])
     found = totals(table, recordings(first).to_numpy(), asked[0] if macro else None)
     # All cells of one length share the draws, of which the most time goes.
     pairs = list(combinations(range(len(names)), 2))
@@ -121,6 +132,7 @@ def _compare_at(part: pd.DataFrame, tolerances: list[int], macro: bool) -> list[
             names,
             Totals(found.sums[:, block], found.counts[:, block]),
             dict(zip(pairs, made[k * len(pairs) :], strict=False)),
+            sign=-1 if metric == MEAN_ERROR else 1,
         )
         for k, (metric, block) in enumerate(zip(wanted, blocks, strict=True))
     ]
@@ -133,16 +145,23 @@ def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cell(
-    names: list[str], found: Totals, made: Mapping[tuple[int, int], Difference]
+    names: list[str],
+    found: Totals,
+    made: Mapping[tuple[int, int], Difference],
+    *,
+    sign: int,
 ) -> dict[str, JSON]:
-    """Put one metric at one length into words: ranks and pairs, by the numbers of the methods."""
+    """Put one metric at one length into words: ranks and pairs, by the numbers of the methods.
+
+    ``sign`` is -1 where less is better.
+    """
     tested = len(found) > 1
     adjusted = holm([d.p for d in made.values() if d.p is not None])
     corrected = dict(zip(made, adjusted, strict=tested))
     better = np.zeros((len(names), len(names)), dtype=bool)
     for (i, j), p in corrected.items():
         if p < ALPHA:
-            better[(i, j) if made[i, j].value > 0 else (j, i)] = True
+            better[(i, j) if sign * made[i, j].value > 0 else (j, i)] = True
     detectable = [d.minimum_detectable for d in made.values() if d.minimum_detectable is not None]
     return {
         "clusters": len(found),

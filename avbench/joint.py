@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
+from avbench.alignment_task import AlignmentTask
 from avbench.comparisons import compare
 from avbench.data import JSON
 from avbench.errors import UsageError
@@ -79,13 +80,16 @@ def comparisons(
     """Compare methods in pairs under the rules of the runs, as `avbench.comparisons.compare`."""
     task = next(iter(runs.values())).block["task"]
     macro = task.get("rules", {}).get("reduction") == "macro"
-    return compare(predictions, task["tolerances"], macro=macro, unranked=unranked)
+    errors = task.get("name") == AlignmentTask.name
+    return compare(predictions, task["tolerances"], macro=macro, errors=errors, unranked=unranked)
 
 
 def differences_table(
     found: Mapping[str, JSON], pairs: Sequence[tuple[str, str]], caption: str
 ) -> Table:
-    """Return accuracies, and the differences of named pairs with their 95 % intervals, in percent.
+    """Return what was compared, and the differences of named pairs with their 95 % intervals.
+
+    Accuracies are in percent, errors in frames.
 
     Parameters
     ----------
@@ -106,10 +110,13 @@ def differences_table(
     blocks = []
     for metric in dict.fromkeys(cell["metric"] for cell in cells):
         here = [cell for cell in cells if cell["metric"] == metric]
-        title = label(metric).title
+        title, scale = label(metric).title, label(metric).scale
         named = dict.fromkeys(name for pair in pairs for name in reversed(pair))
-        values = [(name, tuple(_value(cell, name) for cell in here)) for name in named]
-        rows = [(f"{a} - {b}", tuple(_cell(_pair(cell, a, b)) for cell in here)) for a, b in pairs]
+        values = [(name, tuple(_value(cell, name, scale) for cell in here)) for name in named]
+        rows = [
+            (f"{a} - {b}", tuple(_cell(_pair(cell, a, b), scale) for cell in here))
+            for a, b in pairs
+        ]
         blocks += [Block(title, tuple(values)), Block(f"{title}, differences", tuple(rows))]
     clusters = cells[0]["clusters"] if cells else 0
     notes = (
@@ -121,11 +128,11 @@ def differences_table(
     return Table(caption, windows, tuple(blocks), notes)
 
 
-def _value(cell: Mapping[str, JSON], method: str) -> Cell:
+def _value(cell: Mapping[str, JSON], method: str, scale: float) -> Cell:
     values = {row["method"]: row["value"] for row in cell["methods"]}
     if method not in values:
         raise UsageError(f"there is no method '{method}' here; there are {', '.join(values)}")
-    return Cell(100 * values[method])
+    return Cell(scale * values[method])
 
 
 def _pair(cell: Mapping[str, JSON], a: str, b: str) -> tuple[Mapping[str, JSON], int]:
@@ -136,11 +143,11 @@ def _pair(cell: Mapping[str, JSON], a: str, b: str) -> tuple[Mapping[str, JSON],
     raise UsageError(f"a method cannot be compared with itself, '{a}'; name two")
 
 
-def _cell(found: tuple[Mapping[str, JSON], int]) -> Cell:
+def _cell(found: tuple[Mapping[str, JSON], int], scale: float) -> Cell:
     pair, sign = found
     ends = [pair["low"], pair["high"]]
-    low, high = (None, None) if None in ends else sorted(100 * sign * end for end in ends)
-    return Cell(100 * sign * pair["difference"], low=low, high=high, best=pair["significant"])
+    low, high = (None, None) if None in ends else sorted(scale * sign * end for end in ends)
+    return Cell(scale * sign * pair["difference"], low=low, high=high, best=pair["significant"])
 
 
 def _check(runs: Mapping[str, Run]) -> None:

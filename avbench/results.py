@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from avbench.alignment_task import AlignmentTask
 from avbench.comparisons import compare
 from avbench.data import JSON
 from avbench.errors import DataError
@@ -111,6 +112,7 @@ def _comparisons(predictions: pd.DataFrame, block: Mapping[str, JSON]) -> dict[s
         predictions,
         task["tolerances"],
         macro=task.get("rules", {}).get("reduction") == "macro",
+        errors=task.get("name") == AlignmentTask.name,
         unranked=[name for name, facts in methods.items() if facts.get("sees_truth")],
     )
 

@@ -145,3 +145,34 @@ def test_under_macro_reduction_values_are_means_over_clips() -> None:
     hits = (part["predicted"] == part["offset"]).astype(float)
     assert cell["methods"][0]["value"] == pytest.approx(hits.groupby(part["key"]).mean().mean())
     assert cell["methods"][0]["value"] != pytest.approx(np.mean(hits))
+
+
+def test_mean_errors_are_compared_where_asked_and_less_is_better() -> None:
+    table = answers({"near": 0.5, "far": 0.5}, recordings=40, alike=True)
+    off = table["predicted"] - table["offset"]
+    rng = np.random.default_rng(0)
+    by = np.where(table["method"] == "far", 3, 1) * (off != 0) * rng.choice([-1, 1], len(table))
+    table["predicted"] = table["offset"] + by
+    plain = compare(table)
+    found = compare(table, errors=True)
+    cell = cell_of(found, metric="mean_absolute_error")
+    assert ranks(cell) == {"near": 1, "far": 2}
+    errors = by[table["length"] == 11]
+    far = (table.loc[table["length"] == 11, "method"] == "far").to_numpy()
+    pair = cell["pairs"][0]
+    sides = np.abs(errors[far]).mean(), np.abs(errors[~far]).mean()
+    sign = 1 if pair["a"] == "far" else -1
+    assert pair["difference"] == pytest.approx(sign * (sides[0] - sides[1]))
+    assert pair["significant"]
+    assert ranks(cell_of(found)) == {"near": 1, "far": 1}
+    assert [c for c in found["cells"] if c["metric"] != "mean_absolute_error"] == plain["cells"]
+
+
+def test_questions_without_an_answer_are_left_out_of_the_mean_error_of_all() -> None:
+    table = answers({"a": 0.5, "b": 0.5}, lengths=(11,), recordings=30)
+    table["predicted"] = table["offset"] + 2
+    lost = (table["method"] == "b") & (table["key"] == table["key"].iloc[0])
+    table.loc[lost, "predicted"] = None
+    table.loc[(table["method"] == "a") & (table["key"] == table["key"].iloc[0]), "predicted"] += 90
+    cell = cell_of(compare(table, errors=True), metric="mean_absolute_error")
+    assert [row["value"] for row in cell["methods"]] == [2, 2]
