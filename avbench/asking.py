@@ -18,13 +18,15 @@ import numpy as np
 from avbench.answers import Answer, best_offsets, message, one_by_one, shifts
 from avbench.cache import EmbeddingCache, Kept
 from avbench.data import JSON, Clip, Embeddings, FloatArray, Item
-from avbench.methods import Aligner, Embedder, EmbeddingMethod, Method
-from avbench.metrics.per_video import vote
+from avbench.methods import Aligned, Aligner, Embedder, EmbeddingMethod, Method
+from avbench.similarity import pick_offsets
 from avbench.tasks import OffsetTask, Question
 from avbench.timing import SAMPLES_PER_FRAME
 
 ROW_FRAMES = 5
 """Video frames that one row of an embedding sees."""
+SECOND_ROWS = 25
+"""Rows of sound that an aligner reads at once, as in Shalev and Wolf, 2020, section 3.1."""
 
 
 class Said(NamedTuple):
@@ -294,19 +296,47 @@ def _compare(method: EmbeddingMethod, video: FloatArray, audio: FloatArray) -> l
 
 
 def _vote(method: Aligner, video: FloatArray, audio: FloatArray, search: int) -> list[Answer]:
-    """Answer with the shift that most rows have, of the rows whose picture is in the window."""
+    """Answer with the shift that most rows speak for, every row with one voice or its posterior.
+
+    Sound is read a second at a time, at both ends and in the middle. Rows whose picture lies
+    outside the window say anything, but not the same.
+    """
     rows = video.shape[1]
-    said = shifts(
-        method.align(video, audio[:, search : rows - search]), rows, rows - 2 * search, len(video)
-    )
+    second = min(SECOND_ROWS, rows)
+    support = np.zeros((len(video), 2 * search + 1))
+    for start in sorted({0, (rows - second) // 2, rows - second}):
+        first, last = max(0, start - search), min(rows, start + second + search)
+        aligned = method.align(video[:, first:last], audio[:, start : start + second])
+        support += _voices(aligned, last - first, start - first, search)
+    offsets, _, _ = pick_offsets(np.negative(support), search)
     answers = []
-    for row in said:
-        offset = vote(row)
-        if np.isnan(offset):
+    for offset, voices in zip(offsets.tolist(), support, strict=True):
+        if not voices.any():
             answers.append(Answer(None, None, "no match for any frame"))
         else:
-            answers.append(Answer(int(offset), float(np.mean(row == offset))))
+            answers.append(Answer(offset, float(voices[offset + search] / voices.sum())))
     return answers
+
+
+def _voices(aligned: Aligned, columns: int, lead: int, search: int) -> FloatArray:
+    """Return what rows say for every shift, -search .. search, added up; (B, 2 * search + 1).
+
+    Row i of sound has the picture row ``lead + i`` at shift zero.
+    """
+    index = np.asarray(aligned.index, dtype=np.float64)
+    said = shifts(aligned, columns, index.shape[1], len(index))  # checks it
+    if aligned.log_posterior is None:
+        middle = (columns - index.shape[1]) // 2 - lead
+        wanted = np.arange(-search, search + 1)
+        return np.asarray((said[..., None] + middle == wanted).sum(axis=1), dtype=np.float64)
+    share = np.exp(np.asarray(aligned.log_posterior, dtype=np.float64))
+    padded = np.pad(share, ((0, 0), (0, 0), (search, search + index.shape[1])))
+    return np.asarray(
+        sum(
+            padded[:, row, lead + row : lead + row + 2 * search + 1]
+            for row in range(index.shape[1])
+        )
+    )
 
 
 def _predict(method: Method, window: Clip) -> Answer:

@@ -177,14 +177,15 @@ class Tae(Decoder):
         """Return logits over picture rows; see `Decoder.forward`."""
         config = self.config
         rho, allowed = widen(self.distances(audio, video), config.columns, allowed)
-        rho = config.gain * (rho - config.centre)
+        count = rho.shape[1]
+        rho = config.gain * (lengthen(rho, config.rows) - config.centre)
         outputs, (hidden, _) = self.encoder(rho)
         state = (hidden, torch.zeros_like(hidden))
         keys = self.attention.keys(outputs) if config.attention else None
         context = outputs.new_zeros(len(outputs), config.hidden)
         answer = torch.full((len(outputs),), config.start, device=outputs.device)
         logits = []
-        for row in range(outputs.shape[1]):
+        for row in range(count):
             parts = [self.dropout(self.answers(answer))]
             if keys is not None:
                 parts.append(context)
@@ -237,6 +238,16 @@ def widen(
     mean = values.mean(dim=-1, keepdim=True)
     filled = F.pad(values - mean, sides) + mean
     return filled, F.pad(allowed, sides, value=False)
+
+
+def lengthen(values: torch.Tensor, rows: int) -> torch.Tensor:
+    """Add rows that say nothing: an encoder that always read ``rows`` of them is lost in fewer.
+
+    What is added is as near as the mean of all; (B, N, M) to (B, ``rows``, M).
+    """
+    spare = rows - values.shape[1]
+    mean = values.mean(dim=(1, 2), keepdim=True)
+    return torch.cat((values, mean.expand(-1, max(0, spare), values.shape[2])), dim=1)
 
 
 def narrow(logits: torch.Tensor, columns: int) -> torch.Tensor:

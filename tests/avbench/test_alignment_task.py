@@ -321,9 +321,28 @@ def test_an_aligner_answers_a_constant_offset_by_the_vote_of_its_frames(offset: 
     task = OffsetTask(lengths=(40,), search=6, repeats=8, family="tae-single")
     method = Planted(noise=0.2)
     outcome = measure(method, task=task, clips=[simulated.clip(7, 120, offset=offset)])
-    assert method.shapes == [(8, 36, 24)]
+    assert method.shapes == [(8, 31, 25), (8, 36, 25), (8, 31, 25)]
     assert value(outcome, "planted", "accuracy@0") == 1
     assert value(outcome, "planted", "max_absolute_error") == 0
+
+
+class Unsure(Planted):
+    """Gives its best answer to a false row of picture, and almost as much to the true one."""
+
+    def align(self, video: FloatArray, audio: FloatArray) -> Aligned:
+        true = super().align(video, audio).index
+        rng, columns = np.random.default_rng(0), video.shape[1]
+        false = rng.integers(columns, size=true.shape)
+        share = np.full((*true.shape, columns), 1e-6)
+        np.put_along_axis(share, np.nan_to_num(true).astype(int)[..., None], 0.4, -1)
+        np.put_along_axis(share, false[..., None], 0.6, -1)
+        return Aligned(false.astype(float), np.log(share))
+
+
+def test_a_row_that_gives_probabilities_votes_with_them() -> None:
+    task = OffsetTask(lengths=(40,), search=6, repeats=8, family="tae-single")
+    outcome = measure(Unsure(), task=task, clips=[simulated.clip(7, 120, offset=2)])
+    assert value(outcome, "planted", "accuracy@0") == 1
 
 
 def test_methods_that_a_task_is_not_for_are_told_so() -> None:
