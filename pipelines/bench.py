@@ -143,7 +143,7 @@ class Bench:
             decode.frames += sum(1 for _ in media.iter_frames(path))
         for frame in media.iter_frames(path):
             with shots.running():
-                finder.push(frame.image)
+                finder.push(frame.whole.sampled(finder.side) if finder.side else frame.image)
             shots.frames += 1
             if frame.index % chosen.detect_every == 0:
                 with faces.running():

@@ -23,7 +23,7 @@ from scipy import ndimage
 
 from avbench.data import FloatArray, UInt8Array
 from avbench.errors import DataError
-from avbench.media import Frame, MediaInfo, VideoWriter, read_audio
+from avbench.media import Frame, MediaInfo, Part, VideoWriter, read_audio
 from avbench.timing import FPS, SAMPLES_PER_FRAME
 
 from .faces import PAD_VALUE
@@ -66,22 +66,24 @@ def crop_squares(boxes: FloatArray, settings: CropSettings) -> FloatArray:
     return np.stack([x - reach * half, y - half, 2 * reach * half], axis=1)
 
 
-def cut(image: UInt8Array, square: FloatArray, size: int) -> UInt8Array:
+def cut(image: UInt8Array, square: FloatArray, size: int, grey: int = PAD_VALUE) -> UInt8Array:
     """Cut a square out of a picture and scale it.
 
     Parameters
     ----------
     image
-        RGB; shape (H, W, 3).
+        RGB, or one plane of a picture; shape (H, W, 3) or (H, W).
     square
         left, top, side in pixels, not necessarily whole, possibly outside the picture.
     size
         Side of the result.
+    grey
+        What lies outside.
 
     Returns
     -------
     ndarray
-        Shape (size, size, 3), uint8.
+        Shape (size, size, 3) or (size, size), uint8.
     """
     left, top, side = (float(value) for value in square)
     height, width = image.shape[:2]
@@ -89,24 +91,22 @@ def cut(image: UInt8Array, square: FloatArray, size: int) -> UInt8Array:
     x1, y1 = int(np.ceil(left + side)) + 2, int(np.ceil(top + side)) + 2
     inside = image[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
     if not inside.size:
-        return np.full((size, size, 3), PAD_VALUE, np.uint8)
+        return np.full((size, size, *image.shape[2:]), grey, np.uint8)
     margins = (max(-y0, 0), max(y1 - height, 0), max(-x0, 0), max(x1 - width, 0))
-    region = cv2.copyMakeBorder(
-        inside, *margins, borderType=cv2.BORDER_CONSTANT, value=(PAD_VALUE,) * 3
-    )
+    region = inside
+    if any(margins):
+        filled = cv2.copyMakeBorder(
+            inside, *margins, borderType=cv2.BORDER_CONSTANT, value=(grey,) * 3
+        )
+        region = np.asarray(filled, np.uint8)
     # Bilinear sampling skips pixels beyond a factor of two: average whole blocks first.
     shrink = max(int(side / size), 1)
     if shrink > 1:
         rows, columns = (-(-edge // shrink) for edge in region.shape[:2])
-        region = cv2.copyMakeBorder(
-            region,
-            0,
-            rows * shrink - region.shape[0],
-            0,
-            columns * shrink - region.shape[1],
-            cv2.BORDER_REPLICATE,
-        )
-        region = cv2.resize(region, (columns, rows), interpolation=cv2.INTER_AREA)
+        more = rows * shrink - region.shape[0], columns * shrink - region.shape[1]
+        whole = cv2.copyMakeBorder(region, 0, more[0], 0, more[1], cv2.BORDER_REPLICATE)
+        small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
+        region = np.asarray(small, np.uint8)
     # Pixel centres: result pixel u shows the source at left + (u + 0.5) * side / size - 0.5.
     scale = side / size / shrink
     shift_x = (left - x0 + side / size / 2) / shrink - 0.5
@@ -120,6 +120,16 @@ def cut(image: UInt8Array, square: FloatArray, size: int) -> UInt8Array:
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(result, np.uint8)
+
+
+def cut_part(part: Part, square: FloatArray, size: int) -> Part:
+    """Cut a square out of a picture plane by plane, as `cut` does."""
+    if size % 2:
+        return Part((cut(part.image, square, size),))
+    coding = part.coding
+    plans = zip(part.planes, coding.steps, coding.grey(PAD_VALUE), strict=True)
+    planes = [cut(plane, square / step, size // step, grey) for plane, step, grey in plans]
+    return Part(tuple(planes), coding)
 
 
 def region_change(first: UInt8Array, last: UInt8Array) -> float:
@@ -199,12 +209,12 @@ class _Writing:
         """Write this frame's crop; return whether it was not the last."""
         corner = np.array([region.left, region.top, 0])
         square = self.job.squares[index - self.job.start] - corner
-        crop = cut(region.pixels, square, size)
+        crop = cut_part(region.part, square, size)
         self._writer.write(crop)
         if self.job.look is not None:
-            self._points.append(self.job.look(crop) * square[2] + (square + corner)[:2])
+            self._points.append(self.job.look(crop.image) * square[2] + (square + corner)[:2])
         if self.job.watch:
-            now = cut(region.pixels, self.job.middle - corner, _WATCH_SIZE)
+            now = cut_part(region.part, self.job.middle - corner, _WATCH_SIZE).image
             if len(self._past) == _WATCH_STEP:
                 self._changes.append(region_change(self._past[0], now))
             self._past.append(now)
@@ -247,7 +257,7 @@ def write_crops(
                 running.append(_Writing(job, stack.enter_context(writer), stack.close))
             going = []
             for writing in running:
-                if writing.take(frame.index, Region.whole(frame.image), settings.size):
+                if writing.take(frame.index, Region.whole(frame), settings.size):
                     going.append(writing)
                 else:
                     seen[writing.job.path] = writing.seen

@@ -169,14 +169,15 @@ class _Followed:
 
     def _reduce(self, region: Region) -> UInt8Array | None:
         """Return the region in grey, shrunk by whole blocks; None if nothing is left of it."""
-        rows, columns = (side // self._shrink for side in region.pixels.shape[:2])
+        rows, columns = (side // self._shrink for side in region.part.size)
         if min(rows, columns) < 2 * self._settings.window:
             return None
-        grey = cv2.cvtColor(region.pixels, cv2.COLOR_RGB2GRAY)
+        grey = region.part.bright
         if self._shrink > 1:
             whole = grey[: rows * self._shrink, : columns * self._shrink]
-            grey = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
-        return np.asarray(grey, np.uint8)
+            small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
+            grey = np.asarray(small, np.uint8)
+        return grey
 
 
 class Follower:

@@ -68,7 +68,7 @@ class Looking:
         for frame in frames:
             self.pts_s.append(frame.pts_s)
             side = self._finder.side
-            self._finder.push(frame.sampled(side) if side else frame.image)
+            self._finder.push(frame.whole.sampled(side) if side else frame.image)
             if self._watch is not None:
                 self._watch.take(frame)
             if frame.index % _SETTLE == 0:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from math import ceil, floor
 
-import numpy as np
+from avbench.data import FloatArray
+from avbench.media import Frame, Part
 
-from avbench.data import FloatArray, UInt8Array
-from avbench.media import Frame
-
-_EDGE = 2
-"""Pixels beyond a square that cutting it out looks at, see `pipelines.crops.cut`."""
+_EDGE = 4
+"""Pixels beyond a square that cutting it out looks at: two of a colour at half the size, see
+`pipelines.crops.cut`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,39 +21,43 @@ class Region:
     left: int
     top: int
     """Its corner in the picture, in pixels."""
-    pixels: UInt8Array
-    """RGB; shape (h, w, 3)."""
+    part: Part
     height: int
     width: int
     """Size of the whole picture."""
 
     @classmethod
-    def whole(cls, image: UInt8Array) -> Region:
+    def whole(cls, frame: Frame) -> Region:
         """Return a picture as a region of itself."""
-        return cls(0, 0, image, *image.shape[:2])
+        return cls(0, 0, frame.whole, *frame.size)
 
     @classmethod
     def around(cls, frame: Frame, square: FloatArray) -> Region:
         """Copy what a picture shows of a square: left, top, side; nothing if it lies outside."""
         height, width = frame.size
         x0, y0, x1, y1 = _pixels(square, height, width)
-        return cls(x0, y0, frame.part(x0, y0, x1, y1), height, width)
+        return cls(x0, y0, frame.whole.copy(x0, y0, x1, y1), height, width)
 
     def covers(self, square: FloatArray) -> bool:
         """Return whether all that the picture shows of a square lies in this region."""
         x0, y0, x1, y1 = _pixels(square, self.height, self.width)
-        rows, columns = self.pixels.shape[:2]
+        rows, columns = self.part.size
         inside = self.left <= x0 and self.top <= y0
         return inside and x1 <= self.left + columns and y1 <= self.top + rows
 
 
 def _pixels(square: FloatArray, height: int, width: int) -> tuple[int, int, int, int]:
-    """Return x0, y0, x1, y1 of the pixels that cutting a square out of a picture looks at."""
-    left, top, side = (float(value) for value in square)
-    x0, y0 = int(np.floor(left)) - _EDGE, int(np.floor(top)) - _EDGE
-    x1, y1 = int(np.ceil(left + side)) + _EDGE, int(np.ceil(top + side)) + _EDGE
-    x0, x1 = (min(max(x, 0), width) for x in (x0, x1))
-    y0, y1 = (min(max(y, 0), height) for y in (y0, y1))
+    """Return x0, y0, x1, y1 of the pixels that cutting a square out of a picture looks at.
+
+    They are even, unless they are the size of the picture.
+    """
+    left, top, side = square.tolist()
+
+    def between(start: float, most: int) -> tuple[int, int]:
+        low, high = floor(start) - _EDGE, ceil(start + side) + _EDGE
+        return min(max(low - low % 2, 0), most), min(max(high + high % 2, 0), most)
+
+    (x0, x1), (y0, y1) = between(left, width), between(top, height)
     return x0, y0, x1, y1
 
 
@@ -63,7 +67,7 @@ class Held:
     Parameters
     ----------
     most
-        Bytes of pixels.
+        Bytes of pictures.
     """
 
     def __init__(self, most: int) -> None:
@@ -72,14 +76,14 @@ class Held:
 
     def add(self, frame: int, region: Region) -> None:
         """Hold a region of a frame if there is room."""
-        if self._size + region.pixels.nbytes <= self._most:
-            self._size += region.pixels.nbytes
+        if self._size + region.part.nbytes <= self._most:
+            self._size += region.part.nbytes
             self._regions[frame].append(region)
 
     def forget(self, stop: int) -> None:
         """Let go of the frames before ``stop``."""
         for frame in [frame for frame in self._regions if frame < stop]:
-            self._size -= sum(region.pixels.nbytes for region in self._regions.pop(frame))
+            self._size -= sum(region.part.nbytes for region in self._regions.pop(frame))
 
     def find(self, frame: int, square: FloatArray) -> Region | None:
         """Return a region of a frame that covers a square, if one is held."""

@@ -11,6 +11,7 @@ from avbench.media.complaints import complaints
 from avbench.media.decode import Frame, FrameStream, iter_frames, open_frames, read_video
 from avbench.media.encode import VideoWriter, encode_sound, reorder_video, write_video
 from avbench.media.join import join
+from avbench.media.picture import Part
 from avbench.media.probe import MediaInfo, decoder_versions, probe
 from avbench.media.sound import read_audio, read_sound, read_track
 
@@ -18,6 +19,7 @@ __all__ = [
     "Frame",
     "FrameStream",
     "MediaInfo",
+    "Part",
     "VideoWriter",
     "complaints",
     "decoder_versions",

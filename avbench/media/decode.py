@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from avbench.data import UInt8Array
 from avbench.errors import DataError
 from avbench.media.packets import JUMPING_FORMATS, Damage, decode_pictures, time_of
-from avbench.media.picture import Converters, Picture, ToRgb, sampled
+from avbench.media.picture import Converters, Part, Picture, ToRgb
 from avbench.media.probe import SLACK_S, MediaInfo, describe, no_picture, orientation
 from avbench.media.source import name_of, open_source
 from avbench.timing import FPS
@@ -61,17 +61,10 @@ class Frame:
         """RGB, upright; shape (H, W, 3), uint8; made when it is first asked for."""
         return self.picture.image if isinstance(self.picture, Picture) else self.picture
 
-    def part(self, x0: int, y0: int, x1: int, y1: int) -> UInt8Array:
-        """Return a copy of columns [x0, x1) and rows [y0, y1) of the image."""
-        if isinstance(self.picture, Picture):
-            return self.picture.part(x0, y0, x1, y1)
-        return self.picture[y0:y1, x0:x1].copy()
-
-    def sampled(self, side: int) -> UInt8Array:
-        """Return pixels of the image on a regular grid; shape (side, side, 3)."""
-        if isinstance(self.picture, Picture):
-            return self.picture.sampled(side)
-        return sampled(self.picture, side)
+    @property
+    def whole(self) -> Part:
+        """The image as it is stored; what is looked at in part need not be converted."""
+        return self.picture.whole if isinstance(self.picture, Picture) else Part((self.picture,))
 
     @property
     def size(self) -> tuple[int, int]:

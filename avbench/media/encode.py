@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from avbench.data import FloatArray, IntArray, UInt8Array
 from avbench.errors import DataError, UsageError
 from avbench.media.decode import stored_pictures
+from avbench.media.picture import Part, Yuv420
 from avbench.media.source import name_of
 from avbench.timing import FPS, SAMPLE_RATE
 
@@ -100,8 +101,8 @@ class VideoWriter:
     def __enter__(self) -> VideoWriter:
         return self
 
-    def write(self, image: UInt8Array) -> None:
-        """Append one RGB picture; shape (H, W, 3), uint8, the same size every time."""
+    def write(self, image: UInt8Array | Part) -> None:
+        """Append one picture, the same size every time; an array is RGB, (H, W, 3), uint8."""
         self._video.write(image)
 
     def __exit__(
@@ -266,16 +267,19 @@ class _Pictures:
             context.color_trc = like.color_trc
         self._convert = VideoReformatter()
         self._count = 0
-        self._shape: tuple[int, ...] | None = None
+        self._size: tuple[int, ...] | None = None
 
-    def write(self, image: UInt8Array) -> None:
-        """Encode one RGB picture."""
+    def write(self, picture: UInt8Array | Part) -> None:
+        """Encode one picture: as it is if it is stored like this stream, or from RGB."""
+        part = picture if isinstance(picture, Part) else Part((picture,))
+        if isinstance(part.coding, Yuv420) and part.coding.standard:
+            self._agree(part.planes[0].shape)
+            self.write_stored(part.coding.frame(part.planes))
+            return
+        image = part.image
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(f"got {image.dtype} {image.shape}, expected uint8 (H, W, 3)")
-        if self._shape is None:
-            self._shape = image.shape
-        elif image.shape != self._shape:
-            raise ValueError(f"got a picture of {image.shape} after {self._shape}")
+        self._agree(image.shape[:2])
         height, width = image.shape[:2]
         if height % 2 or width % 2:
             image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -289,6 +293,12 @@ class _Pictures:
             threads=1,
         )
         self.write_stored(stored)
+
+    def _agree(self, size: tuple[int, ...]) -> None:
+        """Note the size of the first picture; raise ValueError for another of another size."""
+        if self._size not in (None, size):
+            raise ValueError(f"got a picture of {size} after {self._size}")
+        self._size = size
 
     def write_stored(self, picture: VideoFrame) -> None:
         """Encode one picture that is in the stream's own pixel format already."""

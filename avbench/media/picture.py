@@ -1,13 +1,14 @@
-"""Decoded pictures that become RGB only when, and where, they are looked at.
+"""Decoded pictures that are taken apart as they are stored, and become RGB only where they must.
 
 Most pictures of a long video are of interest in a corner, or as a few thousand samples: to convert
-all of each would take as long as a good part of decoding it. A part has the same values as it has
-in the whole.
+all of each would take as long as a good part of decoding it.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -18,8 +19,9 @@ from avbench.data import UInt8Array
 from avbench.media.probe import Orientation
 
 _DIRECT = ("yuv420p", "yuvj420p")
-_BLOCK = 32
-"""The converter works on blocks of so many columns; at their borders a part may begin."""
+_FULL_RANGE = 2
+_LIKE_BT601 = (2, 5, 6)
+"""Unspecified, which means the same to libswscale, BT.470BG and BT.601 (ITU-T H.273, table 4)."""
 
 
 class ToRgb:
@@ -41,29 +43,144 @@ class ToRgb:
         return converted.to_ndarray().astype(np.uint8, copy=converted is picture)
 
 
-class Converters:
-    """What the pictures of one video are converted by.
+class Coding(Protocol):
+    """How the planes of a picture make up its colours."""
+
+    steps: tuple[int, ...]
+    """How many times as many rows and columns as each plane the picture has."""
+
+    def grey(self, level: int) -> tuple[int, ...]:
+        """Return what a grey of that level, 0..255, is in each plane."""
+        ...
+
+    def bright(self, planes: tuple[UInt8Array, ...]) -> UInt8Array:
+        """Return the brightness; shape (H, W)."""
+        ...
+
+    def rgb(self, planes: tuple[UInt8Array, ...]) -> UInt8Array:
+        """Return the picture in RGB; shape (H, W, 3)."""
+        ...
+
+    def alike(self, planes: tuple[UInt8Array, ...]) -> UInt8Array:
+        """Return planes that are all of one size, whatever ``steps``, in RGB."""
+        ...
+
+
+class Rgb:
+    """One plane with three values per pixel."""
+
+    steps: tuple[int, ...] = (1,)
+
+    def grey(self, level: int) -> tuple[int, ...]:
+        """Return the level."""
+        return (level,)
+
+    def bright(self, planes: tuple[UInt8Array, ...]) -> UInt8Array:
+        """Return the brightness; shape (H, W)."""
+        return np.asarray(cv2.cvtColor(planes[0], cv2.COLOR_RGB2GRAY), np.uint8)
+
+    def rgb(self, planes: tuple[UInt8Array, ...]) -> UInt8Array:
+        """Return the plane."""
+        return planes[0]
+
+    alike = rgb
+
+
+class Yuv420:
+    """Brightness, and blue and red at half the size, as nearly all video is stored.
 
     Parameters
     ----------
-    size
-        Width and height that every picture is scaled to.
-    turn
-        How to show it upright.
+    like
+        A picture that is stored so.
     """
 
-    def __init__(self, size: tuple[int, int], turn: Orientation) -> None:
-        self.size, self.turn, self.whole = size, turn, ToRgb(size)
-        self._parts: dict[tuple[int, int], ToRgb] = {}
+    steps: tuple[int, ...] = (1, 2, 2)
 
-    def part(self, picture: VideoFrame) -> UInt8Array:
-        """Convert a part, by a converter for its size: changing sizes takes time."""
-        size = picture.width, picture.height
-        if size not in self._parts:
-            if len(self._parts) == 16:
-                del self._parts[next(iter(self._parts))]
-            self._parts[size] = ToRgb(size)
-        return self._parts[size](picture)
+    def __init__(self, like: VideoFrame) -> None:
+        self._format = like.format.name
+        self._colours = like.colorspace, like.color_range
+        self._full = self._format == "yuvj420p" or like.color_range == _FULL_RANGE
+        self._converters: dict[tuple[int, ...], ToRgb] = {}
+
+    @property
+    def standard(self) -> bool:
+        """Whether it is BT.601 in the limited range, as crops are written."""
+        return not self._full and self._colours[0] in _LIKE_BT601
+
+    def grey(self, level: int) -> tuple[int, ...]:
+        """Return what a grey of that level is in each plane."""
+        return level if self._full else round(16 + level * 219 / 255), 128, 128
+
+    def bright(self, planes: tuple[UInt8Array, ...]) -> UInt8Array:
+        """Return the brightness as it is stored."""
+        return planes[0]
+
+    def rgb(self, planes: tuple[UInt8Array, ...]) -> UInt8Array:
+        """Return the picture in RGB; its sides are even."""
+        size = planes[0].shape
+        if size not in self._converters:
+            if len(self._converters) == 16:
+                del self._converters[next(iter(self._converters))]
+            # One for each size: changing sizes takes time.
+            self._converters[size] = ToRgb()
+        return self._converters[size](self.frame(planes))
+
+    def alike(self, planes: tuple[UInt8Array, ...]) -> UInt8Array:
+        """Return planes that are all of one size in RGB."""
+        bright = planes[0].repeat(2, axis=0).repeat(2, axis=1)
+        return self.rgb((bright, *planes[1:]))[::2, ::2]
+
+    def frame(self, planes: tuple[UInt8Array, ...]) -> VideoFrame:
+        """Return the picture as PyAV has it."""
+        packed = np.concatenate([plane.ravel() for plane in planes])
+        frame = VideoFrame.from_ndarray(packed.reshape(-1, planes[0].shape[1]), self._format)
+        frame.colorspace, frame.color_range = self._colours
+        return frame
+
+
+RGB = Rgb()
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A rectangle of a picture, or the whole, by the planes in which it is stored."""
+
+    planes: tuple[UInt8Array, ...]
+    coding: Coding = RGB
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.planes[0].shape[:2]
+        return height, width
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all planes."""
+        return sum(plane.nbytes for plane in self.planes)
+
+    @property
+    def image(self) -> UInt8Array:
+        """RGB; shape (H, W, 3), uint8."""
+        return self.coding.rgb(self.planes)
+
+    @property
+    def bright(self) -> UInt8Array:
+        """Brightness; shape (H, W), uint8."""
+        return self.coding.bright(self.planes)
+
+    def copy(self, x0: int, y0: int, x1: int, y1: int) -> Part:
+        """Copy columns [x0, x1) and rows [y0, y1); even numbers, unless they are the size."""
+        planes = [
+            plane[y0 // step : y1 // step, x0 // step : x1 // step].copy()
+            for plane, step in zip(self.planes, self.coding.steps, strict=True)
+        ]
+        return Part(tuple(planes), self.coding)
+
+    def sampled(self, side: int) -> UInt8Array:
+        """Return RGB, each the mean of four pixels on a regular grid; shape (side, side, 3)."""
+        return self.coding.alike(tuple(sampled(plane, side) for plane in self.planes))
 
 
 class Picture:
@@ -85,64 +202,60 @@ class Picture:
         """RGB, upright; shape (H, W, 3), uint8."""
         return self._converters.turn.apply(self._converters.whole(self._stored))
 
+    @cached_property
+    def whole(self) -> Part:
+        """The picture as it is stored, where that is upright and of a common form; else RGB."""
+        coding = self._converters.coding(self._stored)
+        return Part((self.image,)) if coding is None else Part(planes_of(self._stored), coding)
+
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of `image`."""
         width, height = self._converters.size
         return (width, height) if self._converters.turn.transpose else (height, width)
 
-    @property
-    def _direct(self) -> bool:
-        """Whether parts can be told from the stored picture as it lies there."""
-        stored, converters = self._stored, self._converters
-        plain = stored.format.name in _DIRECT and not any(converters.turn)
-        same = (stored.width, stored.height) == converters.size
-        return plain and same and stored.width % 2 == stored.height % 2 == 0
 
-    def part(self, x0: int, y0: int, x1: int, y1: int) -> UInt8Array:
-        """Return columns [x0, x1) and rows [y0, y1) of `image`; shape (y1 - y0, x1 - x0, 3)."""
-        if "image" in self.__dict__ or not self._direct or x0 >= x1 or y0 >= y1:
-            return self.image[y0:y1, x0:x1].copy()
-        left, top = x0 - x0 % _BLOCK, y0 - y0 % 2
-        right = min(x1 + -x1 % _BLOCK, self._stored.width)
-        bottom = y1 + y1 % 2
-        bright, blue, red = self._planes()
-        rows, columns = slice(top // 2, bottom // 2), slice(left // 2, right // 2)
-        image = self._convert(
-            bright[top:bottom, left:right], blue[rows, columns], red[rows, columns]
-        )
-        return image[y0 - top : y1 - top, x0 - left : x1 - left]
+class Converters:
+    """What the pictures of one video are converted by.
 
-    def sampled(self, side: int) -> UInt8Array:
-        """Return pixels of `image` on a regular grid; shape (side, side, 3).
+    Parameters
+    ----------
+    size
+        Width and height that every picture is scaled to.
+    turn
+        How to show it upright.
+    """
 
-        They are those that OpenCV's nearest-neighbour scaling picks.
-        """
-        if "image" in self.__dict__ or not self._direct:
-            return sampled(self.image, side)
-        bright, blue, red = (sampled(plane, side) for plane in self._planes())
-        # Each sample becomes a block of four pixels, which share their colour.
-        return sampled(self._convert(sampled(bright, 2 * side), blue, red), side)
+    def __init__(self, size: tuple[int, int], turn: Orientation) -> None:
+        self.size, self.turn, self.whole = size, turn, ToRgb(size)
+        self._codings: dict[tuple[str, int, int], Yuv420] = {}
 
-    def _planes(self) -> list[UInt8Array]:
-        """Return brightness and the two colours, these half as large, as they are stored."""
-        return [
-            np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
-                : plane.height, : plane.width
-            ]
-            for plane in self._stored.planes
+    def coding(self, stored: VideoFrame) -> Yuv420 | None:
+        """Return how a picture is stored, None where its planes are not those of the image."""
+        size = stored.width, stored.height
+        even = size[0] % 2 == size[1] % 2 == 0
+        if stored.format.name not in _DIRECT or any(self.turn) or size != self.size or not even:
+            return None
+        form = stored.format.name, int(stored.colorspace), int(stored.color_range)
+        if form not in self._codings:
+            self._codings[form] = Yuv420(stored)
+        return self._codings[form]
+
+
+def planes_of(stored: VideoFrame) -> tuple[UInt8Array, ...]:
+    """Return the planes of a picture as they lie in memory, without what fills up their rows."""
+    return tuple(
+        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
+            : plane.height, : plane.width
         ]
-
-    def _convert(self, bright: UInt8Array, blue: UInt8Array, red: UInt8Array) -> UInt8Array:
-        stored = self._stored
-        flat = np.concatenate([bright.ravel(), blue.ravel(), red.ravel()])
-        packed = flat.reshape(-1, bright.shape[1])
-        part = VideoFrame.from_ndarray(packed, format=stored.format.name)
-        part.colorspace, part.color_range = stored.colorspace, stored.color_range
-        return self._converters.part(part)
+        for plane in stored.planes
+    )
 
 
 def sampled(image: UInt8Array, side: int) -> UInt8Array:
-    """Return pixels of an image, (H, W) or (H, W, 3), on a regular grid; side by side of them."""
-    picked = cv2.resize(image, (side, side), interpolation=cv2.INTER_NEAREST)
-    return np.asarray(picked, np.uint8)
+    """Return the means of four pixels each of an image, (H, W) or (H, W, 3), on a regular grid.
+
+    Single pixels tell the colours of a large picture as well as all of them, and far faster.
+    """
+    sparse = cv2.resize(image, (2 * side, 2 * side), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(cv2.resize(sparse, (side, side), interpolation=cv2.INTER_AREA), np.uint8)

@@ -31,12 +31,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from avbench.data import FloatArray, IntArray, UInt8Array
+from avbench.media.picture import sampled
 
 from .boundaries import Boundaries
 
@@ -107,20 +109,21 @@ class ShotScores:
 
 def describe(image: UInt8Array, settings: ShotSettings) -> Picture:
     """Reduce an RGB picture of any size, shape (H, W, 3), to what shots are told apart by."""
-    # Single pixels on a grid tell the colours of a large picture as well as all, and far faster.
-    sparse = cv2.resize(image, (2 * _SIDE, 2 * _SIDE), interpolation=cv2.INTER_NEAREST)
-    small = cv2.resize(sparse, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    small = image if image.shape[:2] == (_SIDE, _SIDE) else sampled(image, _SIDE)
     thumb = cv2.resize(small, (_THUMB, _THUMB), interpolation=cv2.INTER_AREA)
-    rows = np.arange(_SIDE) * settings.grid // _SIDE
-    block = rows[:, None] * settings.grid + rows[None, :]
-    width = 3 * settings.bins
-    place = block[..., None] * width + np.arange(3) * settings.bins
-    blocks = settings.grid**2
-    counts = np.bincount(
-        (place + small // (256 // settings.bins)).ravel(), minlength=blocks * width
-    ).reshape(blocks, width)
+    blocks, width = settings.grid**2, 3 * settings.bins
+    places = _places(settings.grid, settings.bins) + small // (256 // settings.bins)
+    counts = np.bincount(places.ravel(), minlength=blocks * width).reshape(blocks, width)
     shares = counts / counts.sum(axis=1, keepdims=True)
     return Picture(shares.astype(np.float32), thumb.astype(np.float32))
+
+
+@lru_cache(maxsize=4)
+def _places(grid: int, bins: int) -> IntArray:
+    """Return where the counts of each pixel's block and channel begin; shape (96, 96, 3)."""
+    rows = np.arange(_SIDE) * grid // _SIDE
+    block = rows[:, None] * grid + rows[None, :]
+    return block[..., None] * 3 * bins + np.arange(3) * bins
 
 
 def distance(first: FloatArray, second: FloatArray, quantile: float) -> FloatArray:
@@ -202,7 +205,7 @@ class ShotDetector:
     @property
     def side(self) -> int:
         """Side of the grid of pixels that is enough of a picture; 0 for all of it."""
-        return 2 * _SIDE
+        return _SIDE
 
     def push(self, image: UInt8Array) -> None:
         """Take the next picture; RGB, shape (H, W, 3)."""

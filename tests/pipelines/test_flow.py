@@ -110,9 +110,9 @@ def test_what_the_crop_needs_is_held() -> None:
     for t, square in enumerate(crop_squares(boxes, CropSettings())):
         region = follower.held.find(t, square)
         assert region is not None
-        rows, columns = region.pixels.shape[:2]
+        rows, columns = region.part.size
         part = moved(scene, t, 0)[region.top : region.top + rows, region.left :][:, :columns]
-        np.testing.assert_array_equal(region.pixels, part)
+        np.testing.assert_array_equal(region.part.image, part)
     assert follower.held.find(8, BOX[:3]) is None
     assert follower.held.find(3, np.array([0.0, 0, 300])) is None
 
@@ -120,14 +120,14 @@ def test_what_the_crop_needs_is_held() -> None:
 def test_a_region_at_the_edge_covers_what_the_picture_shows() -> None:
     frame = Frame(0, 0.0, np.zeros((100, 120, 3), np.uint8))
     region = Region.around(frame, np.array([-30.0, -20, 60]))
-    assert region.pixels.shape == (42, 32, 3)
+    assert region.part.size == (44, 34)
     assert region.covers(np.array([-50.0, -40, 70]))
     assert not region.covers(np.array([-50.0, -40, 90]))
-    assert Region.whole(frame.image).covers(np.array([-500.0, 20, 900]))
+    assert Region.whole(frame).covers(np.array([-500.0, 20, 900]))
 
 
 def test_no_more_is_held_than_allowed() -> None:
-    region = Region.whole(np.zeros((10, 10, 3), np.uint8))
+    region = Region.whole(Frame(0, 0.0, np.zeros((10, 10, 3), np.uint8)))
     held, square = Held(700), np.array([0.0, 0, 10])
     for frame in range(4):
         held.add(frame, region)
