@@ -110,9 +110,10 @@ def command(video: Path, **options: Any) -> None:
     the source, sound at its own rate with all channels.
 
     The confidence comes from what the same method makes of sound that cannot belong. It is low
-    where sound and lips agree no better, or the method doubts half as much as there or more:
-    nothing is then written, unless --anyway is given. It is good where a third of the drift or
-    less should remain, and fair in between.
+    where sound and lips agree no better, or the method doubts nearly as much as there: nothing is
+    then written, unless --anyway is given. It is good where a third of the drift or less should
+    remain, and fair in between. What remains is told by alignments drawn by how probable they are;
+    pictures that are not in the file any more cannot come back and count as remaining.
 
     The video is only read. Exit code 0 where it was repaired or is in sync, 3 where it is damaged,
     shows no face, or its confidence is low.

@@ -13,9 +13,20 @@ from avbench.errors import DataError
 from avbench.metrics import alignment
 from avbench.metrics.alignment import Retiming
 from avbench.redub.measuring import Measured
+from avbench.redub.paired import Gap, gaps_table
 
 _MOUTH = ("height", "width", "truth_height", "truth_width")
 _SOUND = ("mcd", "mcd_dtw")
+_PAIRED = {
+    "width": "corr x",
+    "height": "corr y",
+    "truth_width": "true x",
+    "truth_height": "true y",
+    "duplicated": "dup",
+    "deleted": "del",
+    "consecutive": "conseq",
+    "unique": "unique",
+}
 
 
 @dataclass(frozen=True)
@@ -155,6 +166,22 @@ def table(reports: Sequence[Report], seconds: Mapping[str, float], media_s: floa
         for line in lines
     ]
     return "\n".join([*rows, "", *_notes(reports, seconds, media_s)])
+
+
+def paired_tables(found: Sequence[Sequence[Gap]]) -> str:
+    """Write the differences from each method that others were compared with; empty for none."""
+    known = [some for some in found if some]
+    if not known:
+        return ""
+    have = {gap.quantity for some in known for gap in some}
+    shown = {name: title for name, title in _PAIRED.items() if name in have}
+    clusters = known[0][0].found.clusters
+    note = (
+        f"In brackets: 95 % interval of the paired difference over {clusters} pairs of speakers "
+        "(both directions and all sentences of two speakers are one cluster). *: told apart from "
+        "zero after Holm's correction over the table."
+    )
+    return "\n\n" + "\n\n".join([*(gaps_table(some, shown) for some in known), note])
 
 
 def _notes(reports: Sequence[Report], seconds: Mapping[str, float], media_s: float) -> list[str]:

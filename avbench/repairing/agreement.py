@@ -4,9 +4,9 @@ Everything is judged by how alike rows are (cosines less the means of their row 
 the same face with its sound shifted by far, which cannot belong to it. An aligner finds some
 agreement in any sound, so that a repair is judged by what the same aligner finds in such sound, and
 by how much less it doubts than there. What is left of a drift is read from alignments that the
-aligner holds for probable, against which the picture as it is and as repaired are timed. `REMAINS`
-was chosen on 30 sentences of one speaker of GRID that ``benchmarks/align_repairs.py`` does not
-report (``--part val``).
+aligner holds for probable, against which the picture as it is and as repaired are timed. `SURE`,
+`DOUBT`, `REMAINS` and `AT_LEAST` were chosen on sentences of one speaker of GRID
+(``benchmarks/align_repairs.py --part val``), and are reported on others.
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ MOST_ROWS = 2500
 """Rows in the middle of a long clip that the surety of a repair is read from: 100 s."""
 SURE = 0.05
 """Largest p-value that is believed."""
-DOUBT, CLEAR = 0.5, 5.0
+DOUBT, CLEAR = 0.75, 5.0
 """Largest doubt that is believed, as a share of the doubt in wrongly joined sound, and the
 confidence from which on any is."""
 WORTH = 3.0
 """How often what remains a drift must be for its repair to be called good."""
-REMAINS = 1.25
-"""Drift that remains after a repair, in units of what the drawn alignments say: posteriors take
-neighbouring rows for independent of each other, which they are not."""
+REMAINS, AT_LEAST = 1.1, 0.5
+"""Drift that remains after a repair, in units of what the drawn alignments say, and what comes on
+top of it in frames: posteriors take neighbouring rows for independent of each other, which they are
+not, and recordings are themselves out by a fraction of a frame."""
 
 Align = Callable[[Embeddings, IntArray], AlignedRows]
 """Rows and the expected row of picture per row of sound, to an alignment."""
@@ -106,6 +107,11 @@ def drift_of(shown: IntArray, drawn: IntArray) -> FloatArray:
         outside = np.minimum(shown - pictures[0], 0) + np.maximum(shown - pictures[-1], 0)
         found += np.abs(np.interp(shown, pictures, time) + outside - place)
     return found / max(len(drawn), 1)
+
+
+def left_by(path: IntArray, drawn: IntArray) -> FloatArray:
+    """Return how far a repair may be from the truth: `drift_of` it, and what that leaves out."""
+    return REMAINS * drift_of(path, drawn) + AT_LEAST
 
 
 def centred(rows: Embeddings) -> Embeddings:
@@ -197,5 +203,5 @@ def surety(rows: Embeddings, expected: IntArray, found: AlignedRows, align: Alig
         doubt=float(found.doubt.mean()),
         chance_doubt=float(np.mean(doubts)),
         drift=float(drift_of(expected, drawn).mean()),
-        remains=REMAINS * float(drift_of(path, drawn).mean()) if known else float("nan"),
+        remains=float(left_by(path, drawn).mean()) if known else float("nan"),
     )

@@ -17,7 +17,7 @@ from avbench.errors import DataError
 from avbench.media import iter_frames
 from avbench.media.retime import stored_images
 from avbench.methods import Aligner, Embedder
-from avbench.repairing.agreement import REMAINS, Surety, drift_of, over_time, surety
+from avbench.repairing.agreement import Surety, left_by, over_time, surety
 from avbench.repairing.held import changes, held
 from avbench.shards import Sample
 from avbench.timing import FPS, SAMPLES_PER_FRAME
@@ -193,7 +193,7 @@ def align_face(
         video_index=index + start,
         held=count - len(new),
         surety=surety(rows, expected, aligned, align),
-        doubt=aligned.doubt if drawn is None else REMAINS * drift_of(path, drawn),
+        doubt=aligned.doubt if drawn is None else left_by(path, drawn),
         before=over_time(whole, unchanged[: len(path)].clip(max=len(whole.video) - 1)),
         after=over_time(fixed, steps),
     )
