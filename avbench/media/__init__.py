@@ -13,9 +13,10 @@ from avbench.media.encode import VideoWriter, encode_sound, reorder_video, write
 from avbench.media.join import join
 from avbench.media.picture import Part
 from avbench.media.probe import MediaInfo, decoder_versions, probe
-from avbench.media.sound import read_audio, read_sound, read_track
+from avbench.media.sound import FULL_SCALE, iter_audio, read_audio, read_sound, read_track, to_int16
 
 __all__ = [
+    "FULL_SCALE",
     "Frame",
     "FrameStream",
     "MediaInfo",
@@ -24,6 +25,7 @@ __all__ = [
     "complaints",
     "decoder_versions",
     "encode_sound",
+    "iter_audio",
     "iter_frames",
     "join",
     "open_frames",
@@ -33,5 +35,6 @@ __all__ = [
     "read_track",
     "read_video",
     "reorder_video",
+    "to_int16",
     "write_video",
 ]

@@ -28,6 +28,7 @@ from avbench.data import FloatArray, IntArray, UInt8Array
 from avbench.errors import DataError, UsageError
 from avbench.media.decode import stored_pictures
 from avbench.media.picture import Part, Yuv420
+from avbench.media.sound import to_int16
 from avbench.media.source import name_of
 from avbench.timing import FPS, SAMPLE_RATE
 
@@ -324,20 +325,17 @@ class _Sound:
     ) -> None:
         if audio.ndim != 1:
             raise ValueError(f"got {audio.shape = }, expected (S,)")
-        if not np.isfinite(audio).all():
+        self._exact = codec in _EXACT_SOUND
+        self._audio: NDArray[np.int16] | NDArray[np.float32]
+        self._audio = to_int16(audio) if self._exact else audio.astype(np.float32)
+        if not np.isfinite(self._audio).all():
             raise ValueError("got sound that is not finite")
         stream = container.add_stream(codec, rate=sample_rate, layout="mono")
         assert isinstance(stream, AudioStream)
         stream.codec_context.flags |= Flags.bitexact
         stream.codec_context.thread_count = 1
-        self._exact = codec in _EXACT_SOUND
-        self._audio: NDArray[np.int16] | NDArray[np.float32]
         if self._exact:
             stream.codec_context.format = "s16"
-            audio = np.clip(np.rint(np.asarray(audio, np.float64) * 32768), -32768, 32767)
-            self._audio = audio.astype(np.int16)
-        else:
-            self._audio = audio.astype(np.float32)
         self._container, self._stream, self._rate = container, stream, sample_rate
         self._position = 0
 

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avbench.data import FloatArray
 from avbench.errors import DataError
@@ -17,6 +18,8 @@ from avbench.media.resample import Mixer, resampled
 from avbench.media.source import name_of, open_source
 from avbench.timing import SAMPLE_RATE, SAMPLES_PER_FRAME
 
+FULL_SCALE = 32768
+"""Steps of 16 bit sound from silence to the loudest."""
 LATEST_S = 60
 """A time stamp further than this beyond the declared end of the picture is not believed."""
 TOLERANCE_S = 0.020
@@ -71,6 +74,28 @@ def read_audio(
     if warnings is not None:
         warnings.extend(damage.sentences())
     return audio
+
+
+def iter_audio(path: Path, *, warnings: list[str] | None = None) -> Iterator[FloatArray]:
+    """Yield what `read_audio` returns in blocks of about a second."""
+    damage = Damage()
+    yield from _blocks(Path(path), damage)
+    if warnings is not None:
+        warnings.extend(damage.sentences())
+
+
+def to_int16(audio: FloatArray) -> NDArray[np.int16]:
+    """Round sound in [-1, 1] to 16 bits; what lies outside is clipped.
+
+    Raises
+    ------
+    ValueError
+        If it is not finite.
+    """
+    if not np.isfinite(audio).all():
+        raise ValueError("got sound that is not finite")
+    steps = np.rint(np.asarray(audio, np.float64) * FULL_SCALE)
+    return np.clip(steps, -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
 
 
 def read_sound(source: Path | bytes) -> FloatArray:

@@ -174,7 +174,7 @@ def test_sound_is_cut_with_its_context(info: MediaInfo) -> None:
     assert audio.shape == ((30 + 50) * 640,)
     assert context == {"before": 10, "after": 10}
     assert (audio[: 15 * 640] == 0).all()
-    np.testing.assert_array_equal(audio[15 * 640 : 65 * 640], sound.audio)
+    np.testing.assert_array_equal(audio[15 * 640 : 65 * 640] * 32768, sound.audio)
     assert (audio[65 * 640 :] == 0).all()
 
 
