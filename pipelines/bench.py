@@ -206,7 +206,8 @@ class BenchReport:
             )
             yield (
                 f"tracks: purity {tracks['purity']:.3f}, coverage {tracks['coverage']:.3f}, IoU "
-                f"{tracks['iou']:.3f} ({tracks['tracks']} tracks of {tracks['faces']} faces)"
+                f"{tracks['iou']:.3f} ({tracks['tracks']} tracks of {tracks['faces']} faces, "
+                "outside planted dissolves)"
             )
             yield (
                 f"offsets: {offsets['within_one']:.3f} within one frame, mean error "

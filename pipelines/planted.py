@@ -3,8 +3,9 @@
 Conventions
 -----------
 Counts are summed over videos and divided once. A cut counts as found where one of the same kind
-lies within a tolerance in frames, each at most once. A box belongs to the planted face that it
-overlaps most, if the intersection over union is above 0.5.
+lies within a tolerance in frames, each at most once. The frames of a planted dissolve show two
+shots and belong to neither: a face need not be covered there. A box belongs to the planted face
+that it overlaps most, if the intersection over union is above 0.5.
 """
 
 from __future__ import annotations
@@ -102,9 +103,9 @@ class TrackTally:
     owned: int = 0
     """In tracks, on the face that the track follows most."""
     planted: int = 0
-    """Of planted faces, in shots that are long enough."""
+    """Of planted faces, in shots that are long enough, dissolves left out."""
     covered: int = 0
-    """Of planted faces, in some track."""
+    """Those of them that some track shows."""
     overlap: float = 0.0
     """Sum of the intersections over union of owned frames."""
     tracks: int = 0
