@@ -85,6 +85,7 @@ setup(
             "dta = baselines.dta:Dta",
             "dta-video = baselines.dta:DtaVideo",
             "skip-dtw = baselines.skip_dtw:SkipDtw",
+            "mend = baselines.mend:Mend",
             "syncnet-local = baselines.syncnet_local:SyncNetLocal",
             "tae = baselines.tae:Tae",
             "tae-no-attention = baselines.tae:TaeNoAttention",

@@ -374,7 +374,7 @@ class TaeCrf(Tae):
     RATE: ClassVar[float] = 3e-3
     FORCING: ClassVar[tuple[float, float]] = (0.5, 0.4)
     LAW: ClassVar[Laws] = "both"
-    HOW: ClassVar[How] = "viterbi"
+    HOW: ClassVar[How] = "median"
 
 
 class Forcing(nn.Module):

@@ -135,12 +135,17 @@ def to_frames(rows: IntArray, num_frames: int) -> IntArray:
     """Turn rows of picture per row of sound into frames per frame.
 
     Row t speaks for frame t + 2; the two frames at either end, which no row speaks for, are shown
-    in step with their neighbours as far as there are pictures.
+    in step with their neighbours as far as there are pictures. Where the sound stays at the last
+    row, the two pictures after that one's centre follow.
 
-    >>> to_frames(np.array([3, 4, 4]), num_frames=8).tolist()
-    [3, 4, 5, 6, 6, 7, 7]
+    >>> to_frames(np.array([3, 4, 4]), num_frames=10).tolist()
+    [3, 4, 5, 6, 6, 7, 8]
+    >>> to_frames(np.array([3, 4, 4]), num_frames=9).tolist()
+    [3, 4, 5, 6, 7, 8, 8]
     """
     middle = np.asarray(rows, np.int64) + CENTRE
+    beyond = np.asarray(rows) >= num_frames - ROW_FRAMES
+    middle += (np.cumsum(beyond) - 1) * beyond
     tail = ROW_FRAMES - 1 - CENTRE
     before = middle[0] - np.arange(CENTRE, 0, -1)
     after = middle[-1] + np.arange(1, tail + 1)

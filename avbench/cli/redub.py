@@ -60,7 +60,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 )
 @click.option(
     "--how",
-    type=click.Choice(["chain", "weighted-chain", "viterbi"]),
+    type=click.Choice(["chain", "weighted-chain", "viterbi", "median"]),
     default="weighted-chain",
     show_default=True,
     help="How windows become one alignment.",

@@ -23,7 +23,7 @@ KNOWN = {
 """Method -> warnings that it is known for: a floor answers always alike; one has no paper; where
 votes are counted, one that is no number goes under, and a few hardly say how sure they are."""
 
-VARYING = ("dta", "dta-video", "skip-dtw", "tae", "tae-no-attention", "tae-crf")
+VARYING = ("dta", "dta-video", "skip-dtw", "mend", "tae", "tae-no-attention", "tae-crf")
 """They answer frame by frame and name no constant offset, which is what the self-test asks for."""
 
 
