@@ -12,7 +12,7 @@ from avbench.aligning.smoothing import Rule, adaptive
 from avbench.data import FloatArray, IntArray
 from avbench.errors import UsageError
 from avbench.methods import Aligned
-from avbench.models.checkpoint import load_extractor
+from avbench.models.checkpoint import load_extractor, shipped
 from avbench.models.two_stream import Extractor
 from avbench.similarity import normalise
 from avbench.timing import FPS
@@ -90,7 +90,7 @@ class Dta(BandAligner):
         penalty: float | None = None,
         smooth: Rule | None = None,
     ) -> Any:
-        """Make one on the extractor of any checkpoint, the shipped ``syncnet`` where None.
+        """Make one on the extractor of any checkpoint, the shipped ``syncnet-local`` where None.
 
         Parameters
         ----------
@@ -109,7 +109,7 @@ class Dta(BandAligner):
             ``largest``, ``lowest`` or ``none``.
         """
         return cls(
-            load_extractor(checkpoint),
+            load_extractor(checkpoint or shipped("syncnet-local")),
             search=search,
             path=path,
             unit=unit,

@@ -10,7 +10,7 @@ import numpy as np
 from avbench.data import Embeddings, FloatArray
 from avbench.errors import UsageError
 from avbench.methods import Aligned
-from avbench.models.checkpoint import load_extractor
+from avbench.models.checkpoint import load_extractor, shipped
 from avbench.models.two_stream import Extractor
 from avbench.warping import skip_posteriors, skips
 
@@ -40,7 +40,7 @@ class SkipDtw(BandAligner):
     def load(
         cls, checkpoint: Path | None = None, *, search: int = REACH, penalty: float = 0.2
     ) -> SkipDtw:
-        """Make one on the extractor of any checkpoint, the shipped ``syncnet`` where None.
+        """Make one on the extractor of any checkpoint, the shipped ``syncnet-local`` where None.
 
         Parameters
         ----------
@@ -51,7 +51,7 @@ class SkipDtw(BandAligner):
         penalty
             Of every step but 1, in units of one minus the cosine.
         """
-        return cls(load_extractor(checkpoint), search=search, penalty=penalty)
+        return cls(load_extractor(checkpoint or shipped("syncnet-local")), search=search, penalty=penalty)
 
     def align(self, video: FloatArray, audio: FloatArray) -> Aligned:
         """Say which picture row each row of sound belongs to, and how likely each is.
