@@ -188,9 +188,9 @@ def _beside(recipe: Mapping[str, JSON], index: pd.DataFrame) -> list[str]:
     """Say what became of faces that are seen at the same time."""
     others = index["co_visible"]
     lines = ["## Several faces at a time", "", f"{_RULES[recipe['faces']]}"]
-    known = f"{int((others > 0).sum())} clips have frames that show another face"
+    known = f"Clips with frames that show another face: {int((others > 0).sum())}"
     if others.isna().any():
-        known += f"; of {int(others.isna().sum())} it is not known"
+        known += f"; not known of {int(others.isna().sum())}"
     return [*lines, "", f"{known}.", ""]
 
 

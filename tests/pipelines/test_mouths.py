@@ -12,10 +12,11 @@ from test_facetracks import SQUARES, drifting, find_squares, make, scene
 
 from avbench.data import FloatArray, UInt8Array
 from avbench.errors import UnknownName, UsageError
-from avbench.media import read_video, write_video
+from avbench.media import encode_sound, join, read_video, write_video
 from avbench.shards import open_set
 from avbench.synthetic import render_talking
 from pipelines import mouths
+from pipelines.adapters.given import process_given
 from pipelines.build import build
 from pipelines.faces import DETECTORS
 from pipelines.facetracks import process_video
@@ -166,6 +167,23 @@ def test_the_mouth_is_cut_from_the_source_and_coded_once(
         once.append(np.abs(mouth - source).mean())
         twice.append(np.abs(cut(face_crop, inner, 112).astype(float) - source).mean())
     assert np.mean(once) < np.mean(twice)
+
+
+def test_crops_that_a_corpus_brings_give_mouths_and_stay_as_they_are(
+    talking: tuple[Path, FloatArray], tmp_path: Path
+) -> None:
+    cut_from(talking[0], tmp_path / "first", WITH_MOUTHS)
+    (crop,) = (path for path in (tmp_path / "first").glob("*.mp4") if "mouth" not in path.name)
+    given, out = tmp_path / "given.mp4", tmp_path / "out"
+    sound = encode_sound(np.full(40 * 640, 0.1, np.float32))
+    given.write_bytes(join(crop.read_bytes(), sound))
+    out.mkdir()
+    (track,) = process_given(given, "g", out, WITH_MOUTHS).tracks
+    np.testing.assert_array_equal(read_video(out / f"{track['key']}.mp4"), read_video(crop))
+    assert read_video(out / f"{track['key']}.mouth.mp4").shape == (40, 112, 112, 3)
+    record = json.loads((out / f"{track['key']}.json").read_text())
+    assert record["mouth"]["interpolated"] == []
+    assert sorted(path.suffix for path in out.iterdir()) == [".flac", ".json", ".mp4", ".mp4"]
 
 
 def test_what_has_no_mouth_is_refused_by_name(
