@@ -51,7 +51,9 @@ class SkipDtw(BandAligner):
         penalty
             Of every step but 1, in units of one minus the cosine.
         """
-        return cls(load_extractor(checkpoint or shipped("syncnet-local")), search=search, penalty=penalty)
+        return cls(
+            load_extractor(checkpoint or shipped("syncnet-local")), search=search, penalty=penalty
+        )
 
     def align(self, video: FloatArray, audio: FloatArray) -> Aligned:
         """Say which picture row each row of sound belongs to, and how likely each is.
