@@ -9,10 +9,13 @@ import numpy as np
 
 from avbench.aligning.similar import BySimilarity
 from avbench.aligning.whole import CENTRE, align_rows, to_frames
-from avbench.data import Alignment, Clip, Prediction
+from avbench.data import Alignment, Clip, FloatArray, Prediction
+from avbench.errors import UsageError
+from avbench.methods import Aligned, Embedder
 from avbench.repairing.faces import embed
 from avbench.repairing.held import changes, held
 
+from ._aligning import REACH
 from .syncnet_local import SyncNetLocal
 
 
@@ -29,10 +32,33 @@ class Mend(BySimilarity):
     name: ClassVar[str] = "mend"
     TRAINED_ON: ClassVar[str] = "drawn faces"
 
+    def __init__(self, method: Embedder, *, search: int = REACH) -> None:
+        super().__init__(method)
+        if search < 1:
+            raise UsageError(f"got search {search}, expected at least 1 frame")
+        self.search = search
+
     @classmethod
-    def load(cls, checkpoint: Path | None = None) -> Mend:
-        """Make one on the extractor of any checkpoint, the shipped ``syncnet-local`` where None."""
-        return cls(SyncNetLocal.load(checkpoint))
+    def load(cls, checkpoint: Path | None = None, *, search: int = REACH) -> Mend:
+        """Make one on the extractor of any checkpoint, the shipped ``syncnet-local`` where None.
+
+        ``search`` is the largest shift of a row in frames, against its place in an undamaged
+        window.
+        """
+        return cls(SyncNetLocal.load(checkpoint), search=search)
+
+    def align(self, video: FloatArray, audio: FloatArray) -> Aligned:
+        """Say which picture row each row of sound is most like, and how probable each is.
+
+        Shapes (B, M, D) and (B, N, D) to (B, N) and (B, N, M).
+        """
+        logs = super().align(video, audio).log_posterior
+        assert logs is not None
+        rows, columns = logs.shape[1:]
+        shift = np.arange(columns) - np.arange(rows)[:, None] - (columns - rows) // 2
+        logs = np.where(np.abs(shift) <= self.search, logs, -np.inf)
+        logs = logs - np.logaddexp.reduce(logs, axis=-1, keepdims=True)
+        return Aligned(logs.argmax(axis=-1).astype(np.float64), logs)
 
     def predict(self, clip: Clip) -> Prediction:
         """Align a clip of any length; surer where what is probable lies closer together.

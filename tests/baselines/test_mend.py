@@ -9,6 +9,7 @@ import pytest
 
 from avbench.data import Clip, Embeddings, Prediction
 from avbench.distort import alignment_of, drop_duplicate
+from avbench.errors import UsageError
 from avbench.methods import Aligner, ClipAligner
 from baselines.mend import Mend
 
@@ -78,3 +79,22 @@ def test_a_still_picture_is_not_taken_for_copies() -> None:
 def test_whole_clips_are_asked_with_predict() -> None:
     assert isinstance(Mend(Codes()), Aligner)
     assert not isinstance(Mend(Codes()), ClipAligner)
+
+
+@pytest.mark.parametrize("search", [2, 10])
+def test_windows_are_judged_row_by_row_within_the_search(search: int) -> None:
+    rng = np.random.default_rng(0)
+    video = rng.normal(size=(2, 40, 24))
+    audio = np.stack([video[0, 13:33], video[1, 8:28]])  # shifts of 3 and -2
+    found = Mend(Codes(), search=search).align(video, audio)
+    assert found.log_posterior is not None
+    np.testing.assert_allclose(np.exp(found.log_posterior).sum(axis=2), 1)
+    shifts = found.index - np.arange(20) - 10
+    assert np.abs(shifts).max() <= search
+    np.testing.assert_array_equal(shifts[1], -2)
+    assert np.all(shifts[0] == 3) == (search == 10)
+
+
+def test_a_search_of_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match="search 0"):
+        Mend(Codes(), search=0)
