@@ -133,6 +133,20 @@ def sync_facts(sync: Mapping[str, JSON]) -> list[tuple[str, str]]:
     return facts
 
 
+def beside_facts(faces: Mapping[str, JSON]) -> list[tuple[str, str]]:
+    """Return what a clip says of the other faces of its frames as names and values.
+
+    >>> beside_facts({"co_visible": 1, "runner_up": {"key": "v-0000-01", "confidence": 0.2}})
+    [('other faces at a time', '1'), ('runner-up', 'v-0000-01, confidence 0.2')]
+    """
+    facts = []
+    if faces.get("co_visible"):
+        facts.append(("other faces at a time", str(faces["co_visible"])))
+    if best := faces.get("runner_up"):
+        facts.append(("runner-up", f"{best['key']}, confidence {best['confidence']:g}"))
+    return facts
+
+
 def truth_words(sample: Sample) -> str:
     """Say what the label of a clip is, and which fault was drawn."""
     kind = str((sample.info.get("distortion") or {}).get("kind", "none"))

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from avbench import __version__
 from avbench.data import JSON
 from avbench.pages import draw
-from avbench.pages.clips import Measure, sync_facts, truth_words, view
+from avbench.pages.clips import Measure, beside_facts, sync_facts, truth_words, view
 from avbench.pages.model import Entry, Source, Track
 from avbench.shards import ShardSet
 
@@ -161,7 +161,7 @@ class Renderer:
             "track": track,
             "view": shown,
             "length": len(sample.alignment),
-            "facts": sync_facts(track.sync),
+            "facts": sync_facts(track.sync) + beside_facts(sample.info.get("faces") or {}),
             "truth": "" if track.reason else truth_words(sample),
             "speaker": str(sample.info.get("speaker", "")),
             "curve": draw.curve(shown.curve, shown.best) if shown.curve else None,
