@@ -21,11 +21,13 @@ from baselines.lip_geometry import LipGeometry
 FRAMES = 40
 
 
-def net(**sizes: int) -> LipGeometryNet:
+def net(dim: int = 8, *, refined: bool = False) -> LipGeometryNet:
     torch.manual_seed(0)
-    made = LipGeometryNet(GeometryConfig(**{"hidden": 24, "dim": 8, **sizes})).eval()
+    made = LipGeometryNet(GeometryConfig(hidden=24, dim=dim, refined=refined)).eval()
     for module in made.modules():
         if isinstance(module, torch.nn.BatchNorm1d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
             module.running_mean.uniform_(-0.1, 0.1)
             module.running_var.uniform_(0.5, 2.0)
     return made
@@ -126,7 +128,7 @@ def speaking(rng: np.random.Generator) -> TrainingClip:
     face[:, 14 + 4] = face[:, 14]
     face[:, 14 + 4, 1] += 0.08 * loud
     mels = rng.standard_normal((40, 398)) * 0.3 + 4 * np.repeat(loud, 4)[:398]
-    return TrainingClip(face, mels.astype(np.float16))  # type: ignore[arg-type]
+    return TrainingClip(face, mels.astype(np.float16))
 
 
 def test_it_learns_that_open_mouths_are_loud() -> None:
