@@ -273,6 +273,23 @@ def with_options(
     )
 
 
+def pattern_recipe(recipe: Recipe, config: PatternConfig) -> Recipe:
+    """Return a recipe whose clips hold every window of a classifier at every offset.
+
+    Raises
+    ------
+    UsageError
+        If they are too short: its largest head would never see the largest offsets.
+    """
+    least = max(config.rows) + config.search
+    if recipe.rows < least:
+        raise UsageError(
+            f"got {recipe.rows} rows of a clip; windows of {max(config.rows)} rows at offsets up "
+            f"to {config.search} frames need {least}"
+        )
+    return recipe
+
+
 def _changes_for(network: Network) -> type[Augmentation | FaceAugmentation | GeometryAugmentation]:
     if isinstance(network, LipGeometryNet):
         return GeometryAugmentation

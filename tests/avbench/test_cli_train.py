@@ -102,6 +102,7 @@ def digest(path):
         (["--method", "sync-cls", "--loss", "cddl"], 2, "'sync-cls' has no option --loss"),
         (["--method", "sync-cls", "--recipe", "kim-2021"], 2, "has no option --recipe"),
         (["--method", "syncnet-local", "--architecture", "small"], 2, "is that of its --init"),
+        (["--method", "sync-cls", "--rows", "20"], 2, "need 21"),
         (
             ["--method", "sync-e2e", "--architecture", "small", "--init", "a.safetensors"],
             2,
@@ -156,13 +157,13 @@ def test_extractor_and_classifier_can_start_together(shards, tmp_path):
     out = tmp_path / "joint.safetensors"
     result = run(
         "--method", "sync-e2e", "--architecture", "medium", "--shards", shards, "--out", out,
-        "--steps", 1, "--rows", 17, "--rate", 1e-3, "--split", "train", "--threads", 1,
+        "--steps", 1, "--rows", 21, "--rate", 1e-3, "--split", "train", "--threads", 1,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     made = checkpoints.load(out)
     assert made.extractor.config == architectures.get("medium")
     assert made.classifier is not None
-    assert json.loads(out.with_suffix(".json").read_text())["fit"]["recipe"]["rows"] == 17
+    assert json.loads(out.with_suffix(".json").read_text())["fit"]["recipe"]["rows"] == 21
 
 
 @pytest.mark.slow
