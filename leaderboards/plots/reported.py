@@ -17,14 +17,15 @@ FIGURES = {
     "reported-pm-window-15": ("pm-window-15", "accuracy@1"),
 }
 """Name -> protocol and metric."""
+LEFT_OUT = ("measured/demo", "measured/grid-pm-s1")
+"""A small synthetic-v1, and a panel too many."""
 
 
 def main(out: Path) -> None:
     """Draw all figures of reported numbers into a folder."""
     rows = [*read_reported(HERE.parent), *read_measured(HERE.parent)]
     for name, (protocol, metric) in FIGURES.items():
-        # The demo is a small synthetic-v1.
-        chosen = [r for r in rows if r.protocol == protocol and r.source != "measured/demo"]
+        chosen = [r for r in rows if r.protocol == protocol and r.source not in LEFT_OUT]
         plots.save(plots.reported(chosen, metric=metric), out / f"{name}.png")
 
 
