@@ -172,7 +172,7 @@ def test_every_shot_has_its_own_offset(tmp_path: Path) -> None:
 
 
 @pytest.mark.media
-@pytest.mark.parametrize(("name", "frames"), [("m6_swiz3n.mpg", 5), ("f1_brbk7n.mpg", -8)])
+@pytest.mark.parametrize(("name", "frames"), [("m6_swiz3n.mpg", 5), ("m2_pwij3p.mpg", -8)])
 def test_recorded_speakers_are_read_to_the_frame(
     shared_media: Path, tmp_path: Path, name: str, frames: int
 ) -> None:
