@@ -97,6 +97,9 @@ class PatternMethod(OffsetMethod):
     their log-probabilities counts.
     """
 
+    RECIPE: ClassVar[Recipe]
+    """How it is trained where the caller asks for nothing else."""
+
     def __init__(
         self,
         extractor: Extractor,
@@ -186,6 +189,26 @@ class PatternMethod(OffsetMethod):
             ),
         )
 
+    def plan(self, steps: int | None, bfloat16: bool | None, rows: int | None) -> Recipe:
+        """Return the recipe with what the caller asked for.
+
+        Raises
+        ------
+        UsageError
+            If clips are too short to hold the largest windows at every offset: a head would never
+            see the largest ones.
+        """
+        recipe = with_options(self.RECIPE, steps, bfloat16, self._extractor.network)
+        recipe = recipe if rows is None else replace(recipe, rows=rows)
+        sizes = self._classifier.config
+        least = max(sizes.rows) + sizes.search
+        if recipe.rows < least:
+            raise UsageError(
+                f"got {recipe.rows} rows of a clip; windows of {max(sizes.rows)} rows at offsets "
+                f"up to {sizes.search} frames need {least}"
+            )
+        return recipe
+
     def compare(self, video: FloatArray, audio: FloatArray) -> FloatArray:
         """Return the log-probability of every candidate offset.
 
@@ -254,7 +277,6 @@ def with_options(
     steps: int | None,
     bfloat16: bool | None,
     network: Network,
-    rows: int | None = None,
 ) -> Recipe:
     """Return a recipe with what the caller asked for; bfloat16 where the CPU has it if None.
 
@@ -267,27 +289,9 @@ def with_options(
     return replace(
         recipe,
         steps=recipe.steps if steps is None else steps,
-        rows=recipe.rows if rows is None else rows,
         bfloat16=has_bfloat16() if bfloat16 is None else bfloat16,
         augmentation=changes,
     )
-
-
-def pattern_recipe(recipe: Recipe, config: PatternConfig) -> Recipe:
-    """Return a recipe whose clips hold every window of a classifier at every offset.
-
-    Raises
-    ------
-    UsageError
-        If they are too short: its largest head would never see the largest offsets.
-    """
-    least = max(config.rows) + config.search
-    if recipe.rows < least:
-        raise UsageError(
-            f"got {recipe.rows} rows of a clip; windows of {max(config.rows)} rows at offsets up "
-            f"to {config.search} frames need {least}"
-        )
-    return recipe
 
 
 def _changes_for(network: Network) -> type[Augmentation | FaceAugmentation | GeometryAugmentation]:

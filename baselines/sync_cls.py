@@ -15,14 +15,7 @@ from avbench.models.pattern import pattern_loss
 from avbench.models.training import Recipe, optimise, similarity_of
 from avbench.models.trainset import Batch, TrainingSet
 
-from ._shared import (
-    CACHE_MIB,
-    KIM_2021,
-    PatternMethod,
-    pattern_recipe,
-    training_set,
-    with_options,
-)
+from ._shared import CACHE_MIB, KIM_2021, PatternMethod, training_set
 
 
 class SyncCls(PatternMethod):
@@ -57,8 +50,7 @@ class SyncCls(PatternMethod):
         ``rows`` are the five-frame windows taken of a clip.
         """
         network, classifier = self._extractor.network, self._classifier
-        recipe = with_options(self.RECIPE, steps, bfloat16, network, rows)
-        recipe = pattern_recipe(recipe, classifier.config)
+        recipe = self.plan(steps, bfloat16, rows)
         data = training_set(clips, recipe, cache_mib, network)
 
         def loss_of(batch: Batch, rng: np.random.Generator) -> torch.Tensor:

@@ -17,14 +17,7 @@ from avbench.models.training import Recipe, optimise, similarity_of
 from avbench.models.trainset import Batch, TrainingSet
 from avbench.models.two_stream import Extractor
 
-from ._shared import (
-    CACHE_MIB,
-    KIM_2021,
-    PatternMethod,
-    pattern_recipe,
-    training_set,
-    with_options,
-)
+from ._shared import CACHE_MIB, KIM_2021, PatternMethod, training_set
 
 
 class SyncE2E(PatternMethod):
@@ -64,8 +57,7 @@ class SyncE2E(PatternMethod):
         clip.
         """
         network, classifier = self._extractor.network, self._classifier
-        recipe = with_options(self.RECIPE, steps, bfloat16, network, rows)
-        recipe = pattern_recipe(recipe, classifier.config)
+        recipe = self.plan(steps, bfloat16, rows)
         data = training_set(clips, recipe, cache_mib, network)
         angular = AngularLoss(self._scale)
 
