@@ -26,8 +26,9 @@ def command(
 ) -> None:
     r"""Write a shard set as LRS-style folders, as Parquet, or for Hugging Face datasets.
 
-    Nothing is coded anew: pictures and sound are the stored ones. Run the same command again after
-    an interruption and it goes on. The same set gives the same bytes.
+    Nothing is coded anew: pictures and sound are the stored ones, mouths too where they were cut.
+    Run the same command again after an interruption and it goes on. The same set gives the same
+    bytes.
 
     \b
     Examples:

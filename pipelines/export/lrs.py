@@ -4,6 +4,8 @@ The MP4 holds picture and sound as they are stored, neither coded anew. The text
 LRS2 and LRS3 (``Text``, ``Conf``, ``Ref``, boxes, words) where the set knows what they say, and
 three of avbench's own: ``Key``, ``Speaker``, and ``Alignment``, the video frame of each 40 ms of
 sound, where clips are not in sync. ``avbench build-shards --layout lrs2`` reads all of it back.
+Where mouths were cut, ``mouth/RECORDING/CLIP.mp4`` shows the mouth alone, frame by frame with the
+face; it lies outside ``main``, where every video counts as a clip.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from avbench import media
 from avbench.data import JSON
 from avbench.exporting import Target
 from avbench.shards import Sample, ShardSet
+from pipelines.pack import MOUTH
 
 from .facts import Facts, facts_of
 
@@ -29,12 +32,14 @@ class Lrs:
         self._lists: dict[str, list[str]] = defaultdict(list)
 
     def add(self, sample: Sample, split: str, target: Target) -> None:
-        """Write picture with sound, and text, of one clip."""
+        """Write picture with sound, and text, of one clip, and its mouth where one was cut."""
         facts = facts_of(sample, split)
         self._lists[split].append(f"{facts.video_id}/{facts.key}")
         folder = ("main", facts.video_id)
         target.write(partial(media.join, sample.video, sample.sound), *folder, f"{facts.key}.mp4")
         target.write(partial(text_of, facts, sample.info), *folder, f"{facts.key}.txt")
+        if mouth := sample.more.get(MOUTH):
+            target.write(lambda: mouth, "mouth", facts.video_id, f"{facts.key}.mp4")
 
     def finish(self, shards: ShardSet, target: Target) -> None:
         """Write the lists of clips, one for each split."""

@@ -1,8 +1,9 @@
 """Plain Parquet: one file per split and so many clips, with picture and sound inside.
 
 Columns: ``key``, ``split``, ``video`` (an MP4, H.264, 25 fps), ``sound`` (FLAC, 16 kHz mono),
-``num_frames``, ``offset`` (null where it varies), ``alignment``, ``speaker``, ``text``,
-``video_id``, ``source``, ``sync_offset``, ``sync_confidence`` and ``info``, all the rest as JSON.
+``mouth`` (an MP4 of the mouth alone, null where none was cut), ``num_frames``, ``offset`` (null
+where it varies), ``alignment``, ``speaker``, ``text``, ``video_id``, ``source``, ``sync_offset``,
+``sync_confidence`` and ``info``, all the rest as JSON.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from avbench.exporting import Target
 from avbench.shards import Sample, ShardSet, to_json
+from pipelines.pack import MOUTH
 
 from .facts import facts_of
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 MOST_CLIPS = 500
 MOST_BYTES = 2**28
 """A file is closed before it would hold more of either, one larger clip excepted."""
+MEDIA = ("video", "sound", "mouth")
+"""Columns of encoded pictures and sound."""
 
 
 def schema() -> pa.Schema:
@@ -44,6 +48,7 @@ def schema() -> pa.Schema:
         "info": pa.string(),
         "video": pa.binary(),
         "sound": pa.binary(),
+        "mouth": pa.binary(),
     }
     return pa.schema([pa.field(name, kind) for name, kind in columns.items()])
 
@@ -57,14 +62,15 @@ class Parquet:
 
     def add(self, sample: Sample, split: str, target: Target) -> None:
         """Take one clip; write a file whenever one is full."""
-        size = len(sample.video) + len(sample.sound)
+        mouth = sample.more.get(MOUTH)
+        size = len(sample.video) + len(sample.sound) + len(mouth or b"")
         full = len(self._rows) >= MOST_CLIPS or self._bytes + size > MOST_BYTES
         if self._rows and (split != self._split or full):
             self._flush(target)
         if split != self._split:
             self._split, self._number = split, 0
         row = {**vars(facts_of(sample, split)), "info": to_json(sample.info)}
-        self._rows.append({**row, "video": sample.video, "sound": sample.sound})
+        self._rows.append({**row, "video": sample.video, "sound": sample.sound, "mouth": mouth})
         self._bytes += size
 
     def finish(self, shards: ShardSet, target: Target) -> None:
@@ -86,6 +92,6 @@ def _encoded(rows: Sequence[Mapping[str, Any]]) -> bytes:
     buffer = io.BytesIO()
     table = pa.Table.from_pylist(list(rows), schema())
     # Pictures and sound are packed already; small groups let a reader take one at a time.
-    packed = {name: "none" if name in ("video", "sound") else "zstd" for name in schema().names}
+    packed = {name: "none" if name in MEDIA else "zstd" for name in schema().names}
     pq.write_table(table, buffer, compression=packed, row_group_size=50)
     return buffer.getvalue()

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from avbench.errors import DataError, UnknownName, UsageError
 from avbench.exporting import Target, export
 from avbench.shards import Sample, ShardSet, ShardWriter, finish_set, open_set
 from pipelines.build import build
+from pipelines.pack import MOUTH
 
 FORMS = ("lrs", "parquet", "hf")
 FRAMES = 30
@@ -54,15 +56,8 @@ def sample(folder: Path, number: int, key: str) -> Sample:
     return Sample(key, path.read_bytes(), media.encode_sound(sound), truth(key), info)
 
 
-def truth(key: str) -> Alignment:
-    return Alignment(ALIGNMENTS[key].astype(np.int64))
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
-    folder = tmp_path_factory.mktemp("set")
+def toy_set(folder: Path, samples: list[Sample]) -> ShardSet:
     written = []
-    samples = [sample(tmp_path_factory.mktemp("made"), n, k) for n, k in enumerate(ALIGNMENTS)]
     for split in ("test", "train", "val"):
         with ShardWriter(folder, "toy", split) as writer:
             for one in samples:
@@ -71,6 +66,26 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
         written += writer.shards
     finish_set(folder, written, {"dataset": "toy", "synthetic": True})
     return open_set(folder)
+
+
+def truth(key: str) -> Alignment:
+    return Alignment(ALIGNMENTS[key].astype(np.int64))
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
+    samples = [sample(tmp_path_factory.mktemp("made"), n, k) for n, k in enumerate(ALIGNMENTS)]
+    return toy_set(tmp_path_factory.mktemp("set"), samples)
+
+
+@pytest.fixture(scope="module")
+def with_mouths(shards: ShardSet, tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
+    """The same clips, and as the mouth of each the picture of the next."""
+    samples = list(shards.samples())
+    pictures = [one.video for one in samples]
+    mouths = [{MOUTH: mouth} for mouth in [*pictures[1:], pictures[0]]]
+    made = [replace(one, more=more) for one, more in zip(samples, mouths, strict=True)]
+    return toy_set(tmp_path_factory.mktemp("mouths"), made)
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -221,6 +236,50 @@ def test_hf_folder_has_metadata_by_split_and_a_card(shards: ShardSet, tmp_path: 
     card = (tmp_path / "hub/README.md").read_text()
     assert card.startswith("---\npretty_name: toy\nlicense: other\n")
     assert "The people are drawn" in card
+
+
+def test_mouths_go_along_as_they_are_stored(
+    shards: ShardSet, with_mouths: ShardSet, tmp_path: Path
+) -> None:
+    stored = {one.key: one.more[MOUTH] for one in with_mouths.samples()}
+    for form in FORMS:
+        export(with_mouths, form, tmp_path / form)
+        export(shards, form, tmp_path / f"{form}-without")
+    lrs = {path.stem: path.read_bytes() for path in (tmp_path / "lrs/mouth").glob("*/*.mp4")}
+    assert lrs == stored
+    assert contents(tmp_path / "lrs/main") == contents(tmp_path / "lrs-without/main")
+
+    tables = pd.concat(pd.read_parquet(p) for p in (tmp_path / "parquet").glob("*.parquet"))
+    assert dict(zip(tables["key"], tables["mouth"], strict=True)) == stored
+    without = pd.read_parquet(tmp_path / "parquet-without/train-00000.parquet")
+    assert without["mouth"].isna().all()
+
+    hub = {}
+    for path in (tmp_path / "hf").glob("*/metadata.parquet"):
+        table = pd.read_parquet(path)
+        assert list(table.columns[:2]) == ["file_name", "mouth_file_name"]
+        for key, face, mouth in table[["key", "file_name", "mouth_file_name"]].itertuples(False):
+            assert len(media.read_audio(path.parent / face)) == FRAMES * 640
+            hub[key] = (path.parent / mouth).read_bytes()
+    assert hub == stored
+    for name, said in (("hf", True), ("hf-without", False)):
+        assert ("`mouth` shows" in (tmp_path / name / "README.md").read_text()) is said
+    columns = pd.read_parquet(tmp_path / "hf-without/train/metadata.parquet").columns
+    assert not [column for column in columns if "mouth" in column]
+
+
+def test_mouths_of_some_clips_alone_are_refused_where_they_cannot_be_loaded(
+    with_mouths: ShardSet, tmp_path: Path
+) -> None:
+    samples = list(with_mouths.samples())
+    for number, words in ((0, "has a mouth crop"), (1, "has no mouth crop")):
+        some = [replace(s, more={}) if n == number else s for n, s in enumerate(samples)]
+        mixed = toy_set(tmp_path / f"mixed{number}", some)
+        with pytest.raises(DataError, match=f"{samples[1].key} {words}.*export --to parquet"):
+            export(mixed, "hf", tmp_path / f"hf{number}")
+        export(mixed, "parquet", tmp_path / f"tables{number}")
+        export(mixed, "lrs", tmp_path / f"lrs{number}")
+        assert len(list((tmp_path / f"lrs{number}/mouth").glob("*/*.mp4"))) == len(samples) - 1
 
 
 def test_a_name_that_leads_outside_is_refused(tmp_path: Path) -> None:
