@@ -307,11 +307,13 @@ class Sound:
     """The sound of a video against its picture."""
 
     audio: NDArray[np.int16]
-    """Mono at 16 kHz; sample 0 is the instant of frame 0; shape (S,). With as many bits as are
-    stored in the end: of two hours it takes 230 MB."""
+    """Mono at 16 kHz; shape (S,). With as many bits as are stored in the end: of two hours it takes
+    230 MB."""
     heard: tuple[int, int]
     """Half-open range of frames for which the source has sound."""
     warnings: list[str]
+    lead: int = 0
+    """Frames of sound before the instant of frame 0."""
 
     @classmethod
     def read(cls, path: Path, info: MediaInfo) -> Sound:
@@ -339,12 +341,12 @@ class Sound:
         context
             "before", "after": how many of the frames on that side are the source's own sound.
         """
-        first = (start - context) * SAMPLES_PER_FRAME
-        last = (stop + context) * SAMPLES_PER_FRAME
+        first = (self.lead + start - context) * SAMPLES_PER_FRAME
+        last = (self.lead + stop + context) * SAMPLES_PER_FRAME
         inside = self.audio[max(first, 0) : max(last, 0)]
         padded = np.zeros(last - first, np.float32)
         padded[max(-first, 0) : max(-first, 0) + len(inside)] = inside / np.float32(FULL_SCALE)
-        whole = len(self.audio) // SAMPLES_PER_FRAME
+        whole = len(self.audio) // SAMPLES_PER_FRAME - self.lead
         real = {
             "before": int(np.clip(start - self.heard[0], 0, context)),
             "after": int(np.clip(whole - stop, 0, context)),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from .settings import FacetrackSettings
 from .tracking import LinkedFaces, link, split
 
 KEPT = "kept"
+Reopen = Callable[[int, int], AbstractContextManager[Iterable[media.Frame]]]
+"""Opens a video once more, for its frames [start, stop)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,14 +113,14 @@ class Tracks:
         """List a track as not kept."""
         self.rejected.append({"shot": shot.index, **facts, "reason": reason})
 
-    def write_waiting(self, path: Path, settings: FacetrackSettings) -> None:
+    def write_waiting(self, reopen: Reopen, settings: FacetrackSettings) -> None:
         """Write what was not held: faces in a second pass over the video, mouths in a third."""
         if self._waiting:
-            seen = _write_again(path, [job for _, job in self._waiting], settings.crops)
+            seen = _write_again(reopen, [job for _, job in self._waiting], settings.crops)
             for track, job in self._waiting:
                 self._settle(track, job, seen[job.path], Held(0), settings)
         if self._mouths:
-            _write_again(path, self._mouths, mouth_crops(settings.crops, settings.mouth))
+            _write_again(reopen, self._mouths, mouth_crops(settings.crops, settings.mouth))
         self._waiting.clear()
         self._mouths.clear()
 
@@ -147,10 +150,15 @@ class Tracks:
                 self._mouths.append(again)
 
 
-def _write_again(path: Path, jobs: Sequence[CropJob], crops: CropSettings) -> dict[Path, Seen]:
+def reader(path: Path) -> Reopen:
+    """Return what opens a video once more."""
+    return lambda start, stop: media.open_frames(path, start=start, stop=stop)
+
+
+def _write_again(reopen: Reopen, jobs: Sequence[CropJob], crops: CropSettings) -> dict[Path, Seen]:
     """Read a video once more for crops of which not all was held."""
     first, last = min(job.start for job in jobs), max(job.stop for job in jobs)
-    with media.open_frames(path, start=first, stop=last) as frames:
+    with reopen(first, last) as frames:
         return write_crops(frames, jobs, crops)
 
 

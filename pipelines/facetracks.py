@@ -17,7 +17,8 @@ is either in a kept track or counted under one of `REASONS`; the sum is checked.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from avbench.data import JSON, FloatArray
 from avbench.timing import FPS, SAMPLE_RATE
 
 from .crops import Sound
-from .cutting import KEPT, NamedTrack, Tracks
+from .cutting import KEPT, NamedTrack, Reopen, Tracks, reader
 from .looking import Looking
 from .mouths import NO_MOUTH
 from .settings import FacetrackSettings
@@ -108,13 +109,43 @@ def process_video(
     settings = settings or FacetrackSettings()
     info = media.probe(path)
     sound = Sound.read(path, info)
+    with media.open_frames(path) as frames:
+        report = take_apart(frames, reader(path), video_id, info, sound, out, settings)
+        return replace(report, warnings=[*frames.warnings, *sound.warnings])
+
+
+def take_apart(
+    frames: Iterable[media.Frame],
+    reopen: Reopen,
+    video_id: str,
+    info: media.MediaInfo,
+    sound: Sound,
+    out: Path,
+    settings: FacetrackSettings,
+) -> UnitReport:
+    """Find the facetracks of a video that is open, or of a part of one.
+
+    Parameters
+    ----------
+    frames
+        Numbered from 0; read to their end.
+    reopen
+        Gives some of them once more.
+    video_id, out, settings
+        As for `process_video`.
+    info, sound
+        Of the video; what is said of the sound counts from the first of the frames.
+
+    Returns
+    -------
+    UnitReport
+        Without warnings, which those who read the file know.
+    """
     looking = Looking(video_id, settings, with_faces=info.audio_codec is not None)
     tracks = Tracks()
-    with media.open_frames(path) as frames:
-        for stretch in looking.over(frames):
-            tracks.take(stretch, sound.heard, out, settings)
-        warnings = list(frames.warnings)
-    tracks.write_waiting(path, settings)
+    for stretch in looking.over(frames):
+        tracks.take(stretch, sound.heard, out, settings)
+    tracks.write_waiting(reopen, settings)
 
     boundaries = looking.boundaries
     if settings.shot_scores:
@@ -131,7 +162,7 @@ def process_video(
         tracks=[clip_facts(clip, clips) for clip in clips],
         rejected=tracks.rejected,
         frames=account(looking, tracks, bool(info.audio_codec), settings),
-        warnings=warnings + sound.warnings,
+        warnings=[],
     )
 
 

@@ -99,8 +99,8 @@ class Looking:
     def _divided(self, shot: Shot) -> Iterator[Stretch]:
         """Yield parts of a shot that goes on, each as long as a track may be."""
         settings = self._settings
-        enough = settings.max_track + 2 * settings.min_track
-        while self._watch is not None and shot.stop - self._start >= enough:
+        longest = settings.longest_shot
+        while self._watch is not None and shot.stop - self._start >= longest:
             yield self._stretch(shot, self._watch.last_look(self._start + settings.max_track))
 
     def _stretch(self, shot: Shot, stop: int) -> Stretch:

@@ -48,6 +48,10 @@ class FacetrackSettings:
     contrast (photographs 0.004, people 0.04 and more)."""
     context: int = 25
     """Frames of the source's own sound stored before and after each clip."""
+    stretch: int = 4500
+    """About so many frames make a part of a long video (see `pipelines.stretches`): three minutes;
+    at least four times the longest shot that is looked at in one piece. A video of less than six
+    such parts stays whole, and all do where it is 0."""
     single_face: bool = False
     """Whether a track counts only where no other face is seen."""
     shot_detector: str = "histogram"
@@ -73,10 +77,19 @@ class FacetrackSettings:
                 "least twice min_track, so that the parts of a divided track are long enough"
             )
 
+    @property
+    def longest_shot(self) -> int:
+        """Frames of the longest shot that is looked at in one piece.
+
+        What is left of a track behind its longest part is then long enough, too.
+        """
+        return self.max_track + 2 * self.min_track
+
     def as_json(self) -> dict[str, JSON]:
         """Return what the result depends on: the version of the step and the values in use.
 
-        A file of weights counts by its bytes, wherever it lies. What is not in use is left out.
+        A file of weights counts by its bytes, wherever it lies. What is not in use is left out;
+        so is the length of parts as it stands, which matters to long videos alone.
         """
         values: dict[str, JSON] = {"step_version": STEP_VERSION, **asdict(self)}
         weights = values.pop("detector_weights")
@@ -88,6 +101,8 @@ class FacetrackSettings:
             del values["shots"]
         if not self.mouth.size:
             del values["mouth"]
+        if self.stretch == FacetrackSettings.stretch:
+            del values["stretch"]
         for unused in ("shot_scores", "single_face"):
             if not values[unused]:
                 del values[unused]

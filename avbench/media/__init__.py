@@ -8,7 +8,14 @@ gives the same bytes for the same input in every process.
 from __future__ import annotations
 
 from avbench.media.complaints import complaints
-from avbench.media.decode import Frame, FrameStream, iter_frames, open_frames, read_video
+from avbench.media.decode import (
+    Frame,
+    FrameStream,
+    has_index,
+    iter_frames,
+    open_frames,
+    read_video,
+)
 from avbench.media.encode import VideoWriter, encode_sound, reorder_video, write_video
 from avbench.media.join import join
 from avbench.media.picture import Part
@@ -25,6 +32,7 @@ __all__ = [
     "complaints",
     "decoder_versions",
     "encode_sound",
+    "has_index",
     "iter_audio",
     "iter_frames",
     "join",

@@ -15,7 +15,14 @@ from av.video.frame import VideoFrame
 
 from avbench.data import UInt8Array
 from avbench.errors import DataError
-from avbench.media.packets import JUMPING_FORMATS, Damage, decode_pictures, time_of
+from avbench.media.packets import (
+    INDEXED_FORMATS,
+    JUMPING_FORMATS,
+    Damage,
+    decode_from,
+    decode_pictures,
+    time_of,
+)
 from avbench.media.picture import Converters, Part, Picture, ToRgb
 from avbench.media.probe import SLACK_S, MediaInfo, describe, no_picture, orientation
 from avbench.media.source import name_of, open_source
@@ -55,6 +62,8 @@ class Frame:
     """As it was decoded, or an image."""
     corrupt: bool = False
     """Whether the decoder had to conceal damage in this picture."""
+    key: bool = False
+    """Whether it is coded by itself, without other pictures."""
 
     @property
     def image(self) -> UInt8Array:
@@ -84,6 +93,9 @@ class FrameStream:
         The video.
     start, stop
         Frames ``[start, stop)`` of the grid; everything before ``start`` is decoded, not converted.
+    seek
+        Rather begin to decode at a keyframe before ``start``, where the container has an index. The
+        frames are then the same if the coder began anew at that keyframe, as most do.
 
     Raises
     ------
@@ -96,16 +108,19 @@ class FrameStream:
     lost_frames: int
     """Grid frames that the header promises and that did not come; known at the end."""
 
-    def __init__(self, path: Path, *, start: int = 0, stop: int | None = None) -> None:
+    def __init__(
+        self, path: Path, *, start: int = 0, stop: int | None = None, seek: bool = False
+    ) -> None:
         if start < 0 or (stop is not None and stop < start):
             raise ValueError(f"got {start = }, {stop = }, expected 0 <= start <= stop")
-        self._damage = Damage()
+        self.damage = Damage()
+        """What was wrong so far with the pictures up to the newest frame."""
         self._range = start, stop
         self.lost_frames = 0
         with ExitStack() as stack:
             source = stack.enter_context(open_source(Path(path)))
             stream = source.picture
-            pictures = decode_pictures(source, self._damage)
+            pictures = decode_pictures(source, self.damage)
             first = next(pictures, None)
             if first is None:
                 raise no_picture(source.name)
@@ -116,13 +131,21 @@ class FrameStream:
             self._shortfall = _SHORTFALL if exact else _VAGUE_SHORTFALL
             rate = stream.average_rate or stream.guessed_rate or Fraction(FPS)
             self._nominal = min(1 / rate, Fraction(1))
-            self._frames = self._run(first, pictures)
+            pictures = chain([first], pictures)
+            self._begun, zero = 0, time_of(first)
+            if seek and start and zero is not None:
+                # A second opening: where no keyframe is found, the first goes on from its start.
+                again, met = stack.enter_context(open_source(Path(path))), Damage()
+                sought = decode_from(again, zero + Fraction(start, FPS), met)
+                if sought is not None:
+                    pictures, self._begun, self.damage = sought, start, met
+            self._frames = self._run(first, pictures, zero)
             self._stack = stack.pop_all()
 
     @property
     def warnings(self) -> list[str]:
         """One sentence per kind of damage met so far; complete once the iterator is exhausted."""
-        return self._damage.sentences()
+        return self.damage.sentences()
 
     def __iter__(self) -> Iterator[Frame]:
         return self
@@ -146,34 +169,51 @@ class FrameStream:
         self._frames.close()
         self._stack.close()
 
-    def _run(self, first: VideoFrame, others: Iterable[VideoFrame]) -> Generator[Frame, None, None]:
+    def _run(
+        self, first: VideoFrame, pictures: Iterable[VideoFrame], zero: Fraction | None
+    ) -> Generator[Frame, None, None]:
         """Convert the grid frames of the wanted range to RGB and settle the account at the end."""
         start, stop = self._range
         size = first.width, first.height
         converters = Converters(size, orientation(first))
-        count = 0
-        pictures = chain([first], others)
-        grid = on_grid(pictures, self._nominal, self._damage, self._declared)
+        count = self._begun
+        clock = self._nominal, self.damage, self._declared
+        grid = on_grid(pictures, *clock, start=count, zero=zero)
         for index, picture, time in grid:
             if stop is not None and index >= stop:
                 return
             count = index + 1
             if index < start:
                 continue
-            self._damage.resized += size != (picture.width, picture.height)
-            yield Frame(index, float(time), Picture(picture, converters), bool(picture.is_corrupt))
+            self.damage.resized += size != (picture.width, picture.height)
+            marks = bool(picture.is_corrupt), bool(picture.key_frame)
+            yield Frame(index, float(time), Picture(picture, converters), *marks)
         missing = self.info.num_frames - count
-        if missing >= self._shortfall and not self._damage.jumps:
+        if missing >= self._shortfall and not self.damage.jumps:
             self.lost_frames = missing
-            self._damage.notes.append(
+            self.damage.notes.append(
                 f"the picture stops after {count / FPS:.2f} s of the declared "
                 f"{self.info.duration_s:.2f} s ({missing} frames lost)"
             )
 
 
-def open_frames(path: Path, *, start: int = 0, stop: int | None = None) -> FrameStream:
+def open_frames(
+    path: Path, *, start: int = 0, stop: int | None = None, seek: bool = False
+) -> FrameStream:
     """Open a video as a `FrameStream`: grid frames, facts about the source, and warnings."""
-    return FrameStream(path, start=start, stop=stop)
+    return FrameStream(path, start=start, stop=stop, seek=seek)
+
+
+def has_index(path: Path) -> bool:
+    """Return whether a video's container says where its pictures lie, so that one can seek in it.
+
+    Raises
+    ------
+    DataError
+        If it is no media file that can be opened.
+    """
+    with open_source(Path(path)) as source:
+        return source.format in INDEXED_FORMATS
 
 
 def iter_frames(path: Path, *, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
@@ -236,6 +276,9 @@ def on_grid(
     nominal: Fraction,
     damage: Damage,
     declared: Fraction | None = None,
+    *,
+    start: int = 0,
+    zero: Fraction | None = None,
 ) -> Iterator[tuple[int, VideoFrame, Fraction]]:
     """Yield grid index, nearest picture and its time; a tie goes to the earlier picture.
 
@@ -252,23 +295,27 @@ def on_grid(
     declared
         Seconds that the file says it lasts: times within are believed, whatever the pause before
         them, and the last picture stands no longer than until then.
+    start
+        First index; the first picture is to be shown at its instant or before.
+    zero
+        Time of frame 0, that of the first picture where None.
     """
-    index = 0
+    index = start
     held: VideoFrame | None = None
-    zero = time = Fraction(0)
+    time, origin = Fraction(0), zero or Fraction(0)
     for picture in pictures:
         damage.concealed += bool(picture.is_corrupt)
         stamp = time_of(picture)
         if held is None:
-            held, zero = picture, stamp or Fraction(0)
-            time = zero
+            held, time = picture, stamp or Fraction(0)
+            origin = time if zero is None else zero
             continue
         now = time + _lasting(held, nominal) if stamp is None else stamp
-        within = declared is not None and now - zero <= declared
+        within = declared is not None and now - origin <= declared
         if now <= time or not (within or now - time <= LONGEST_GAP_S):
             damage.disordered += 1
             continue
-        while 2 * (zero + Fraction(index, FPS)) <= time + now:
+        while 2 * (origin + Fraction(index, FPS)) <= time + now:
             yield index, held, time
             index += 1
         held, time = picture, now
@@ -276,9 +323,9 @@ def on_grid(
         return
     end = time + _lasting(held, nominal)
     if declared is not None:
-        end = min(end, max(zero + declared, time + nominal))
+        end = min(end, max(origin + declared, time + nominal))
     end -= SLACK_S
-    while zero + Fraction(index, FPS) < end or index == 0:
+    while origin + Fraction(index, FPS) < end or index == start == 0:
         yield index, held, time
         index += 1
 

@@ -16,6 +16,7 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain
 
 from av.audio.frame import AudioFrame
 from av.error import FFmpegError
@@ -35,6 +36,10 @@ MAX_READ_ERRORS = 16
 """Errors of the container after which the rest of a file is given up."""
 JUMPING_FORMATS = ("mpegts", "mpeg")
 """Containers whose clock may jump within one file."""
+INDEXED_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+"""Containers that say when each of their pictures is shown, and where their keyframes lie."""
+STEPS_BACK_S = (0, 2, 10, 60)
+"""How far before an instant its keyframe is asked for: an index may go by the decoding clock."""
 
 
 @dataclass
@@ -84,6 +89,37 @@ def decode_pictures(source: Source, damage: Damage) -> Iterator[VideoFrame]:
                 if slots is not None:
                     slots.stamp(frame)
                 yield frame
+
+
+def decode_from(source: Source, instant: Fraction, damage: Damage) -> Iterator[VideoFrame] | None:
+    """Seek, and return the pictures from a keyframe on that is shown at an instant or before it.
+
+    Pictures that are coded after the keyframe and shown before it lean on what was left out, and
+    are left out, too. Where the decoder needs more than a keyframe to begin, the first pictures
+    differ from those of a whole pass.
+
+    Returns
+    -------
+    iterator or None
+        None where no such keyframe is found; the container is then somewhere else than before.
+    """
+    stream = source.picture
+    tick = stream.time_base
+    if source.format not in INDEXED_FORMATS or tick is None:
+        return None
+    for back in STEPS_BACK_S:
+        try:
+            source.container.seek(int((instant - back) // tick), stream=stream)
+        except FFmpegError:
+            continue
+        packets = (p for p in packets_of(source, damage) if p.stream_index == stream.index)
+        key = next(packets, None)
+        if key is None or key.pts is None or not key.is_keyframe or key.pts * tick > instant:
+            continue
+        first = key.pts
+        frames = (f for packet in chain([key], packets) for f in frames_of(packet, damage))
+        return (f for f in frames if isinstance(f, VideoFrame) and (f.pts or 0) >= first)
+    return None
 
 
 def decode_sound(source: Source, damage: Damage) -> Iterator[AudioFrame]:

@@ -20,7 +20,7 @@ from avbench.errors import DataError
 from avbench.shards import write_atomic
 from avbench.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from pipelines.crops import CropSettings, Sound, crop_squares
-from pipelines.cutting import KEPT, NamedTrack, Tracks, parts_of
+from pipelines.cutting import KEPT, NamedTrack, Tracks, parts_of, reader
 from pipelines.facetracks import REASONS, UnitReport, clip_facts, source_facts, write_rest
 from pipelines.settings import FacetrackSettings
 from pipelines.several import Span, beside
@@ -157,7 +157,7 @@ def process_given(
             kept.keep(clip)
         else:
             kept.wait(clip, replace(clip.job(out, settings), watch=False))
-    kept.write_waiting(path, settings)
+    kept.write_waiting(reader(path), settings)
     named, source = kept.clips(), source_facts(info)
     if named and stored:
         write_atomic(out / f"{named[0].key}.mp4", media.join(path.read_bytes(), None))
