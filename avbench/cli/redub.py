@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from avbench.errors import UsageError
 
 if TYPE_CHECKING:
+    from avbench.aligning import How
+    from avbench.data import Embeddings
     from avbench.methods import Aligner
     from avbench.redub import Measured, Pair, Recording, Settings
     from avbench.redub.measuring import Take
     from avbench.shards import ShardSet
 
+HOWS = ("chain", "weighted-chain", "viterbi", "median")
 AGAINST = ("dta-video",)
 """Methods that others are compared with in pairs, beside no alignment: the paper's comparison."""
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -60,10 +63,19 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 )
 @click.option(
     "--how",
-    type=click.Choice(["chain", "weighted-chain", "viterbi", "median"]),
-    default="weighted-chain",
+    "hows",
+    multiple=True,
+    metavar="[NAME=]HOW",
+    help="How windows become one alignment, of all methods or of one: chain, weighted-chain, "
+    "viterbi or median.  [default: viterbi for methods that tell probabilities, weighted-chain for "
+    "others]",
+)
+@click.option(
+    "--turn",
+    type=click.FloatRange(0),
+    default=3.0,
     show_default=True,
-    help="How windows become one alignment.",
+    help="What viterbi charges for leaving out or repeating a picture (natural logarithm).",
 )
 @click.option(
     "--mouth",
@@ -84,7 +96,8 @@ def command(
     truth: Path | None,
     names: Sequence[str],
     checkpoints: Sequence[str],
-    how: Any,
+    hows: Sequence[str],
+    turn: float,
     version: Any,
     sound: bool,
     limit: int | None,
@@ -119,8 +132,8 @@ def command(
     methods = _aligners(names, given)
     takes = _takes(data, split, listed, truth)
     pairs = [p for p in pairs_of(takes) if {p.picture, p.voice} <= set(takes)][:limit]
-    settings = Settings(how, version, sound)
     rows, embed_s = _rows(methods, takes)
+    settings = Settings(_how(hows, methods, takes, rows), turn, version, sound)
     found: list[Measured] = []
     chosen = [NONE, *([TRUTH] if truth else []), *methods]
     for pair in track(pairs, "retiming", len(pairs), "pair"):
@@ -129,7 +142,7 @@ def command(
     media_s = sum(len(take) for take in takes.values()) * 0.04
     shared = {"lips": sum(take.points_s for take in takes.values()), **embed_s}
     compared = {name: gaps(found, name) for name in chosen if name in (NONE, *AGAINST)}
-    text = table(reports, shared, media_s) + paired_tables(list(compared.values()))
+    text = table(reports, shared, media_s, settings.how) + paired_tables(list(compared.values()))
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / "pairs.csv", _csv(found).encode())
     about = _about(data, methods, given, settings, len(listed), takes, shared)
@@ -217,13 +230,13 @@ def _takes(
 
 def _rows(
     methods: Mapping[str, Aligner], takes: Mapping[Recording, Take]
-) -> tuple[dict[tuple[str, Recording], Any], dict[str, float]]:
+) -> tuple[dict[tuple[str, Recording], Embeddings], dict[str, float]]:
     """Embed every recording once for each network."""
     from avbench.progress import track
     from avbench.redub.measuring import timed
 
     networks = {method.extractor: method for method in methods.values()}
-    rows: dict[tuple[str, Recording], Any] = {}
+    rows: dict[tuple[str, Recording], Embeddings] = {}
     spent: dict[str, float] = {}
     for network, method in networks.items():
         name = f"embeddings of {method.name}"
@@ -233,12 +246,40 @@ def _rows(
     return rows, spent
 
 
+def _how(
+    said: Sequence[str],
+    methods: Mapping[str, Aligner],
+    takes: Mapping[Recording, Take],
+    rows: Mapping[tuple[str, Recording], Embeddings],
+) -> dict[str, How]:
+    """Return how each method's windows become one alignment."""
+    from avbench.redub.measuring import usual_how
+
+    asked: dict[str, str] = {}
+    for text in said:
+        name, _, way = text.rpartition("=")
+        if way not in HOWS or (name and name not in methods):
+            raise UsageError(
+                f"got --how '{text}', expected [NAME=]HOW with the NAME of a --method and a HOW of "
+                f"{', '.join(HOWS)}"
+            )
+        asked[name] = way
+    first = next(iter(takes), None)
+    found = {}
+    for name, method in methods.items():
+        how = asked.get(name) or asked.get("")
+        if how is None and first is not None:
+            how = usual_how(method, rows[method.extractor, first])
+        found[name] = cast("How", how or "weighted-chain")
+    return found
+
+
 def _measured(
     chosen: Sequence[str],
     methods: Mapping[str, Aligner],
     pair: Pair,
     takes: Mapping[Recording, Take],
-    rows: Mapping[tuple[str, Recording], Any],
+    rows: Mapping[tuple[str, Recording], Embeddings],
     settings: Settings,
 ) -> list[Measured]:
     from avbench.redub import measure
@@ -288,7 +329,8 @@ def _about(
         "synthetic": data.synthetic,
         "shards_sha256": data.sha256,
         "recordings": {"listed": listed, "used": len(takes)},
-        "how": settings.how,
+        "how": dict(settings.how),
+        "turn": settings.turn,
         "mouth": mouth.VERSIONS[settings.version],
         "mcd": mcd.VERSIONS[0] if settings.sound else None,
         "methods": {n: identify(m, given.get(n)) for n, m in methods.items()},

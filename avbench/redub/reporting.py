@@ -125,7 +125,12 @@ def _plain(value: JSON) -> JSON:
     return value
 
 
-def table(reports: Sequence[Report], seconds: Mapping[str, float], media_s: float) -> str:
+def table(
+    reports: Sequence[Report],
+    seconds: Mapping[str, float],
+    media_s: float,
+    how: Mapping[str, str] | None = None,
+) -> str:
     """Write the tables of the paper as text.
 
     Parameters
@@ -136,6 +141,8 @@ def table(reports: Sequence[Report], seconds: Mapping[str, float], media_s: floa
         Time of what all methods share, such as finding lips; name -> seconds.
     media_s
         Seconds of all recordings, for its real-time factor.
+    how
+        How the windows of each method became one alignment.
     """
     planted = any(one.errors for one in reports)
     head = ["method", "corr x", "corr y", "dup", "del", "conseq", "unique"]
@@ -165,7 +172,12 @@ def table(reports: Sequence[Report], seconds: Mapping[str, float], media_s: floa
         ).rstrip()
         for line in lines
     ]
-    return "\n".join([*rows, "", *_notes(reports, seconds, media_s)])
+    notes = _notes(reports, seconds, media_s)
+    ways = sorted(set((how or {}).values()))
+    by_way = [f"{way} ({', '.join(n for n, w in (how or {}).items() if w == way)})" for way in ways]
+    if by_way:
+        notes.append(f"From windows to a whole recording: {', '.join(by_way)}.")
+    return "\n".join([*rows, "", *notes])
 
 
 def paired_tables(found: Sequence[Sequence[Gap]]) -> str:

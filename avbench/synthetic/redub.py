@@ -1,15 +1,17 @@
 """The same sentences said by ten speakers, for retiming one speaker's picture to another's voice.
 
 Video ``index`` is sentence ``index // 10`` by speaker ``index % 10``. All ten have one accent, so
-that they say the same phones, each at a speed and with pauses of their own; a speaker has one face
-and one voice in all sentences. What one speaker's picture must show for another's voice follows
-from the phones in the two truth files (`avbench.redub.truth`).
+that they say the same phones, each at a speed and with pauses of their own, faster in some words
+and slower in others; a speaker has one face and one voice in all sentences. What one speaker's
+picture must show for another's voice follows from the phones in the two truth files
+(`avbench.redub.truth`).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 
@@ -31,6 +33,11 @@ from avbench.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
 SPEAKERS = 10
 """Speakers of every sentence."""
 ACCENT = "en-us"
+TEMPO, TEMPO_KEPT = 0.3, 0.5
+"""Standard deviation of the logarithm of a word's speed, and what the next word keeps of it. People
+who read the same text are not the faster and the slower by one factor throughout."""
+FEASIBLE = (80, 400)
+"""Words per minute that espeak-ng speaks."""
 _WORDS_PER_S = 2.6
 _SPEED = (150, 185)
 """Words per minute: no two speakers drift apart by much more than a second."""
@@ -61,12 +68,26 @@ def voices(seed: int, pool: str) -> tuple[Voice, ...]:
     return tuple(found.values())
 
 
+def tempo(speed: int, words: int, rng: np.random.Generator) -> list[int]:
+    """Draw the words per minute of every word of a sentence.
+
+    Their logarithms wander about that of the speaker's own speed and have it as their mean, so that
+    speakers are ahead of each other in one place and behind in another.
+    """
+    steps = rng.normal(0.0, TEMPO * np.sqrt(1 - TEMPO_KEPT**2), words)
+    steps[0] = rng.normal(0.0, TEMPO)
+    wander = np.array(list(accumulate(steps, lambda last, new: TEMPO_KEPT * last + new)))
+    paces = speed * np.exp(wander - wander.mean())
+    return [int(x) for x in np.rint(paces.clip(*FEASIBLE))]
+
+
 def say(recipe: Recipe) -> Speech:
     """Speak a video's sentence, with silence before and after it."""
     rng = rng_for(recipe.seed, "redub sentence", recipe.pool, sentence_of(recipe.index))
     text = draw_text(rng, recipe.pool, max(3, round(recipe.seconds * _WORDS_PER_S)))
     voice = voices(recipe.seed, recipe.pool)[speaker_of(recipe.index)]
-    spoken = speak(text, voice, recipe.rng("heard"))
+    words = sum(len(sentence.split()) for sentence in text)
+    spoken = speak(text, voice, recipe.rng("heard"), tempo(voice.speed, words, recipe.rng("tempo")))
     before, after = recipe.rng("silence").uniform(*_SILENCE_S, 2)
     length = len(spoken.audio) / SAMPLE_RATE
     num_frames = int(np.ceil((before + length + after) * FPS))

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -121,8 +122,22 @@ def speak_for(seconds: float, voice: Voice, pool: str, rng: np.random.Generator)
         num_words += num_words // 2
 
 
-def speak(sentences: list[str], voice: Voice, rng: np.random.Generator) -> Speech:
+def speak(
+    sentences: list[str],
+    voice: Voice,
+    rng: np.random.Generator,
+    speeds: Sequence[int] | None = None,
+) -> Speech:
     """Speak sentences with pauses of drawn length between them.
+
+    Parameters
+    ----------
+    sentences, voice
+        What is said by whom.
+    rng
+        Draws the pauses.
+    speeds
+        Words per minute, word by word; those of the voice throughout where None.
 
     Raises
     ------
@@ -132,7 +147,7 @@ def speak(sentences: list[str], voice: Voice, rng: np.random.Generator) -> Speec
         If espeak-ng fails.
     """
     text = " ".join(sentences)
-    rate, sound, marks = _run_espeak(text, voice)
+    rate, sound, marks = _run_espeak(text if speeds is None else _paced(text, speeds), voice)
     stops = [start for _, start in marks[1:]] + [len(sound)]
     pieces: list[FloatArray] = []
     phones: list[Phone] = []
@@ -154,6 +169,11 @@ def speak(sentences: list[str], voice: Voice, rng: np.random.Generator) -> Speec
     audio = resample_poly(np.concatenate(pieces), SAMPLE_RATE * 2, rate * 2)
     audio *= SPEECH_RMS / max(float(np.sqrt(np.mean(audio**2))), 1e-6)
     return Speech(np.clip(audio, -0.98, 0.98).astype(np.float32), tuple(phones), text)
+
+
+def _paced(text: str, speeds: Sequence[int]) -> str:
+    """Put espeak-ng's command for its speed before every word; phones stay what they are."""
+    return " ".join(f"\x01{n}S {word}" for n, word in zip(speeds, text.split(), strict=True))
 
 
 def _fit_pause(piece: FloatArray, length: int) -> FloatArray:

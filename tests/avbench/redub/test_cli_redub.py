@@ -50,6 +50,21 @@ class Bright:
         return Prediction(clip.key, Alignment.from_offset(0, len(clip)))
 
 
+class Sure(Bright):
+    """The same, saying how probable each picture is."""
+
+    name = "sure"
+
+    @classmethod
+    def load(cls, checkpoint: Path | None = None) -> Sure:
+        return cls()
+
+    def align(self, video: FloatArray, audio: FloatArray) -> Aligned:
+        found = super().align(video, audio).index
+        near = 20.0 * similarity_matrix(audio, video)
+        return Aligned(found, near - np.logaddexp.reduce(near, axis=-1, keepdims=True))
+
+
 def lips(frames: UInt8Array) -> np.ndarray:
     """Say that a mouth is as open and as wide as its picture is bright."""
     points = np.zeros((len(frames), 68, 2))
@@ -59,7 +74,11 @@ def lips(frames: UInt8Array) -> np.ndarray:
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    points = {"bright": f"{__name__}:Bright", "oracle": "baselines.oracle:Oracle"}
+    points = {
+        "bright": f"{__name__}:Bright",
+        "sure": f"{__name__}:Sure",
+        "oracle": "baselines.oracle:Oracle",
+    }
     found = [EntryPoint(name, value, plugins.METHODS) for name, value in points.items()]
     monkeypatch.setattr(plugins, "entry_points", lambda group: found)
     monkeypatch.setattr("avbench.redub.measuring.lips", lips)
@@ -145,6 +164,27 @@ def test_all_pairs_are_measured_and_written(made: Path, tmp_path: Path) -> None:
     assert run["mouth"] == "mouth/axis@1"
 
 
+def test_methods_are_asked_as_fits_them_unless_told_otherwise(made: Path, tmp_path: Path) -> None:
+    both = ("--method", "bright", "--method", "sure", "--no-sound", "--limit", 2)
+
+    def how(*words: object) -> tuple[Any, float]:
+        done = avbench(made, tmp_path, *usual(made), *both, *words)
+        assert done.exit_code == 0, done.output
+        run = json.loads((tmp_path / "redub.json").read_text("utf-8"))
+        told = [f"{way} ({name})" for name, way in run["how"].items()]
+        assert all(part in done.output for part in told)
+        turns = {one["method"]: one["frames"]["deleted"] for one in run["reports"]}
+        return run["how"], turns["sure"]
+
+    assert how()[0] == {"bright": "weighted-chain", "sure": "viterbi"}
+    assert how("--how", "sure=median", "--how", "bright=chain")[0] == {
+        "bright": "chain",
+        "sure": "median",
+    }
+    free, dear = (how("--turn", turn)[1] for turn in (0, 1000))
+    assert free > dear
+
+
 def test_the_same_numbers_come_twice(made: Path, tmp_path: Path) -> None:
     words = (*usual(made), "--method", "bright", "--no-sound", "--limit", 3)
     for name in ("a", "b"):
@@ -162,6 +202,9 @@ def test_the_same_numbers_come_twice(made: Path, tmp_path: Path) -> None:
         (("--recordings", "absent.csv"), "cannot be read"),
         (("--method", "oracle"), "one offset for a whole clip"),
         (("--checkpoint", "bright=x"), "expected NAME=PATH"),
+        (("--method", "bright", "--how", "guess"), "a HOW of chain"),
+        (("--method", "bright", "--how", "sure=chain"), "the NAME of a --method"),
+        (("--method", "bright", "--how", "viterbi"), "says no probabilities"),
         (("--truth", "nowhere"), "no truth file of one speaker"),
     ],
 )

@@ -43,6 +43,23 @@ def test_speakers_say_the_same_phones_each_in_their_own_time(spoken: list[Speech
     assert redub.say(recipe(0)).phones == spoken[0].phones
 
 
+def test_tempo_wanders_about_the_speed_of_the_speaker() -> None:
+    drawn = [redub.tempo(170, 14, np.random.default_rng(seed)) for seed in range(400)]
+    faster = np.log(np.array(drawn) / 170)
+    assert np.abs(faster.mean(axis=1)).max() < 0.03  # as long in the whole as at an even tempo
+    assert 0.2 < faster.std(axis=1).mean() < redub.TEMPO
+    beside, apart = (np.mean(faster[:, :-k] * faster[:, k:]) for k in (1, 5))
+    assert beside > 0.2 * np.mean(faster**2) > apart
+    assert len(redub.tempo(170, 1, np.random.default_rng(0))) == 1
+
+
+def test_speakers_are_ahead_in_one_word_and_behind_in_another(spoken: list[Speech]) -> None:
+    said = [[p.stop_s - p.start_s for p in one.phones if p.name != "_"] for one in spoken]
+    ratios = np.log(np.array(said[0]) / np.array(said[1]))
+    assert ratios.min() < -0.1
+    assert ratios.max() > 0.1
+
+
 def test_phones_tile_the_recording_and_are_heard_when_they_are_said(spoken: list[Speech]) -> None:
     for one in spoken:
         assert len(one.audio) % 640 == 0
