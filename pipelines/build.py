@@ -1,6 +1,7 @@
 """Videos to shards: the three phases of ``avbench build-shards``, each reading only files.
 
-1. facetracks: one unit per video, from decode to face crops (`pipelines.facetracks`).
+1. facetracks: one unit per video, from decode to face crops (`pipelines.facetracks`); several for
+   a long one (`pipelines.long`).
 2. sync: score every clip, decide which to keep (`pipelines.sync`).
 3. pack: choose splits, draw faults, write shards in key order (`pipelines.pack`).
 
@@ -22,13 +23,15 @@ from avbench import shards
 from avbench.data import JSON
 from avbench.errors import UsageError
 
-from . import card, duplicates, ledger, pack, prints, remote, splits, sync, synctable, units
+from . import card, duplicates, ledger, long, pack, prints, remote, splits, sync, synctable, units
 from .adapters import corpus_unit
 from .duplicates import Duplicate
 from .engine import Engine, open_engine
 from .facetracks import process_video
+from .joining import done_parts
 from .ledger import FAILED, Row
 from .options import BuildOptions
+from .parts import PARTS_VERSION, may_be_long, plan_unit
 from .phases import Phases, locked
 from .report import BuildReport
 from .units import Process, Source
@@ -107,6 +110,8 @@ class _Builder:
         self.corpus = options.corpus(sources)
         self.rule: splits.Rule = self.corpus or options.split_rule()
         self.process = process
+        self.divides = process is process_video and not self.corpus
+        """Whether long videos are shared by several workers."""
         self.skipped: Counter[str] = Counter()
         """Files in the sources that are no videos by their name, by reason."""
         self.calibration: dict[str, JSON] = {}
@@ -119,7 +124,7 @@ class _Builder:
 
     def run(self) -> BuildReport:
         """Go through the phases."""
-        for folder in ("facetracks", "sync", "prints", "pack"):
+        for folder in ("facetracks", "parts", "sync", "prints", "pack"):
             units.sweep(self.work / folder)
         videos = self._inputs()
         done = self._finished(videos)
@@ -154,7 +159,10 @@ class _Builder:
             scored += ready and self._scores_folder(video).is_dir()
         lines.append(f"facetracks: {sum(done)} done, {len(done) - sum(done)} to do")
         todo = [(v, f) for v, f, ready in zip(active, folders, done, strict=True) if not ready]
-        lines += self.phases.expect(todo[:_NAMED])
+        for video, folder in todo[:_NAMED]:
+            lines += self.phases.expect([(video, folder)])
+            if (parts := done_parts(self._parts(folder))) is not None:
+                lines.append(f"    long: {parts[0]} of its {parts[1]} parts are done")
         if len(todo) > _NAMED:
             lines.append(f"  and {len(todo) - _NAMED} more")
         if self.sync.mode != "off":
@@ -195,8 +203,14 @@ class _Builder:
         parts = ["facetracks", source.video_id, source.sha256, settings]
         if self.corpus:
             parts.append(self.corpus.digest(source))
+        if self.divides and may_be_long(source.mark[0], self.settings):
+            parts.append({"stretch": self.settings.stretch, "version": PARTS_VERSION})
         digest = units.digest_of(*parts)
         return self.work / "facetracks" / f"{source.video_id}-{digest}"
+
+    def _parts(self, folder: Path) -> str:
+        """Return what the folders of the parts of a long video begin with."""
+        return str(self.work / "parts" / folder.name)
 
     def _scores_folder(self, video: Video) -> Path:
         return sync.scores_folder(
@@ -217,10 +231,15 @@ class _Builder:
             }
             if self.corpus:
                 payload["corpus"] = self.corpus.payload(source)
+            if self.divides:
+                payload["parts"] = self._parts(video.facetracks)
             jobs.append((video, video.facetracks, payload))
         unit = corpus_unit if self.corpus else units.facetrack_unit
-        function = partial(unit, self.process, self.settings)
-        for video, receipt in self.phases.run(engine, "facetracks", function, jobs):
+        function = partial(plan_unit if self.divides else unit, self.process, self.settings)
+        done = self.phases.run(engine, "facetracks", function, jobs)
+        if self.divides:
+            done += long.share(self.phases, engine, self.process, self.settings, jobs)
+        for video, receipt in done:
             video.row = replace(video.row, decoder=_decoder_words(receipt))
             if "rejected" in receipt:
                 video.close("rejected", "facetracks", receipt["rejected"], video.row.attempts)

@@ -18,6 +18,9 @@ from .guard import Function
 from .ledger import FAILED
 from .videos import Video
 
+Work = tuple[Video, Path, Mapping[str, JSON]]
+"""A video, where the result goes, and what its unit is told."""
+
 
 class Phases:
     """Runs steps whose results lie below a work folder.
@@ -38,10 +41,26 @@ class Phases:
         engine: Engine,
         step: str,
         function: Function,
-        jobs: Sequence[tuple[Video, Path, Mapping[str, JSON]]],
+        jobs: Sequence[Work],
+        shown: tuple[str, str] | None = None,
     ) -> list[tuple[Video, Mapping[str, JSON]]]:
-        """Run what is not done yet; close what failed, return the rest with their receipts."""
-        (self._work / step).mkdir(exist_ok=True)
+        """Run what is not done yet; close what failed, return the rest with their receipts.
+
+        Parameters
+        ----------
+        engine
+            Where units run.
+        step
+            What a video that fails is said to have failed at.
+        function
+            The unit.
+        jobs
+            A video may have several; they lie in folders of their own.
+        shown
+            What progress is shown of, and in which unit; of videos where None.
+        """
+        for parent in {folder.parent for _, folder, _ in jobs}:
+            parent.mkdir(exist_ok=True)
         todo: dict[str, tuple[Video, Path, Job]] = {}
         for video, folder, payload in jobs:
             past = self.failures(folder)
@@ -55,7 +74,8 @@ class Phases:
         # The largest first, so that no worker begins a long one when the others are done.
         ordered = sorted(todo.values(), key=lambda entry: -entry[0].source.mark[0])
         outcomes = engine.map(function, [job for _, _, job in ordered])
-        for outcome in progress.track(outcomes, step, len(todo), "video") if todo else ():
+        what, unit = shown or (step, "video")
+        for outcome in progress.track(outcomes, what, len(todo), unit) if todo else ():
             video, folder, _ = todo[outcome.job.name]
             lost = outcome.attempts - (outcome.status == "done")
             reason = units.clean(outcome.reason)
