@@ -94,9 +94,8 @@ def decode_pictures(source: Source, damage: Damage) -> Iterator[VideoFrame]:
 def decode_from(source: Source, instant: Fraction, damage: Damage) -> Iterator[VideoFrame] | None:
     """Seek, and return the pictures from a keyframe on that is shown at an instant or before it.
 
-    Pictures that are coded after the keyframe and shown before it lean on what was left out, and
-    are left out, too. Where the decoder needs more than a keyframe to begin, the first pictures
-    differ from those of a whole pass.
+    Pictures that are coded after the keyframe and shown before it lean on what is left out, and may
+    show anything. Where the decoder needs more than a keyframe to begin, so may the next ones.
 
     Returns
     -------
@@ -116,9 +115,8 @@ def decode_from(source: Source, instant: Fraction, damage: Damage) -> Iterator[V
         key = next(packets, None)
         if key is None or key.pts is None or not key.is_keyframe or key.pts * tick > instant:
             continue
-        first = key.pts
         frames = (f for packet in chain([key], packets) for f in frames_of(packet, damage))
-        return (f for f in frames if isinstance(f, VideoFrame) and (f.pts or 0) >= first)
+        return (frame for frame in frames if isinstance(frame, VideoFrame))
     return None
 
 
