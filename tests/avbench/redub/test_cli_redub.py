@@ -140,7 +140,7 @@ def usual(made: Path) -> tuple[Any, ...]:
 def test_all_pairs_are_measured_and_written(made: Path, tmp_path: Path) -> None:
     done = avbench(made, tmp_path, *usual(made), "--method", "bright")
     assert done.exit_code == 0, done.output
-    assert "1 of 7 recordings have no clip" in done.output
+    assert "1 of 7 recordings have no clip as long as their truth" in done.output
     assert (tmp_path / "table.txt").read_text("utf-8") in done.output
     pairs = pd.read_csv(tmp_path / "pairs.csv")
     count = SENTENCES * SPEAKERS * (SPEAKERS - 1)
@@ -162,6 +162,19 @@ def test_all_pairs_are_measured_and_written(made: Path, tmp_path: Path) -> None:
         means.loc["no-alignment", "height"], abs=1e-4
     )
     assert run["mouth"] == "mouth/axis@1"
+
+
+def test_a_recording_that_was_cut_is_left_out(made: Path, tmp_path: Path) -> None:
+    for file in made.glob("*.truth.json"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "r-0-0.truth.json").write_text(planted(np.array([3, 4]), np.ones(7)), "utf-8")
+    words = ("--recordings", made / "recordings.csv", "--truth", tmp_path, "--no-sound")
+    done = avbench(made, tmp_path / "out", *words)
+    assert done.exit_code == 0, done.output
+    assert "2 of 7 recordings have no clip as long as their truth" in done.output
+    pairs = pd.read_csv(tmp_path / "out" / "pairs.csv")
+    assert not pairs["pair"].str.contains(r"speaker-0.*sentence-0").any()
+    assert pairs["pair"].str.contains(r"speaker-0.*sentence-1").any()
 
 
 def test_methods_are_asked_as_fits_them_unless_told_otherwise(made: Path, tmp_path: Path) -> None:
