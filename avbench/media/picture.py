@@ -128,13 +128,19 @@ class Yuv420:
 
     def alike(self, planes: tuple[UInt8Array, ...]) -> UInt8Array:
         """Return planes that are all of one size in RGB."""
-        bright = planes[0].repeat(2, axis=0).repeat(2, axis=1)
-        return self.rgb((bright, *planes[1:]))[::2, ::2]
+        height, width = planes[0].shape
+        nearest = cv2.INTER_NEAREST
+        bright = cv2.resize(planes[0], (2 * width, 2 * height), interpolation=nearest)
+        doubled = self.rgb((np.asarray(bright, np.uint8), *planes[1:]))
+        # Every second pixel, without gaps in memory: those would slow down all that follows.
+        return np.asarray(cv2.resize(doubled, (width, height), interpolation=nearest), np.uint8)
 
     def frame(self, planes: tuple[UInt8Array, ...]) -> VideoFrame:
         """Return the picture as PyAV has it."""
-        packed = np.concatenate([plane.ravel() for plane in planes])
-        frame = VideoFrame.from_ndarray(packed.reshape(-1, planes[0].shape[1]), self._format)
+        height, width = planes[0].shape
+        frame = VideoFrame(width, height, self._format)
+        for target, plane in zip(planes_of(frame), planes, strict=True):
+            target[:] = plane
         frame.colorspace, frame.color_range = self._colours
         return frame
 

@@ -123,7 +123,7 @@ def _places(grid: int, bins: int) -> IntArray:
     """Return where the counts of each pixel's block and channel begin; shape (96, 96, 3)."""
     rows = np.arange(_SIDE) * grid // _SIDE
     block = rows[:, None] * grid + rows[None, :]
-    return block[..., None] * 3 * bins + np.arange(3) * bins
+    return (block[..., None] * 3 * bins + np.arange(3) * bins).astype(np.int32)
 
 
 def distance(first: FloatArray, second: FloatArray, quantile: float) -> FloatArray:
