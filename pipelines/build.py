@@ -23,7 +23,20 @@ from avbench import shards
 from avbench.data import JSON
 from avbench.errors import UsageError
 
-from . import card, duplicates, ledger, long, pack, prints, remote, splits, sync, synctable, units
+from . import (
+    card,
+    duplicates,
+    ledger,
+    long,
+    pack,
+    prints,
+    remote,
+    scoring,
+    splits,
+    sync,
+    synctable,
+    units,
+)
 from .adapters import corpus_unit
 from .duplicates import Duplicate
 from .engine import Engine, open_engine
@@ -266,7 +279,7 @@ class _Builder:
             }
             if not video.row.status:
                 jobs.append((video, self._scores_folder(video), payload))
-        done = self.phases.run(engine, "sync", sync.score_unit, jobs)
+        done = scoring.score(self.phases, engine, jobs)
         found = [score for _, receipt in done for score in receipt["scores"].values()]
         calibration = sync.calibrate(found)
         self.calibration = sync.calibration_facts(calibration, self.sync)

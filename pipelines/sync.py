@@ -123,8 +123,13 @@ class Rows(NamedTuple):
     """Frames by which the sound starts earlier."""
 
 
-def embed(info: Mapping[str, JSON], folder: Path, extractor: Extractor) -> Rows | str:
-    """Embed one stored clip with the sound around it, or say why it cannot be measured."""
+def embed(
+    info: Mapping[str, JSON], folder: Path, extractor: Extractor, *, seen: bool = True
+) -> Rows | str:
+    """Embed one stored clip with the sound around it, or say why it cannot be measured.
+
+    Where it is not ``seen``, there are no embeddings of its picture.
+    """
     key = info["key"]
     frames = int(info["stop"]) - int(info["start"])
     audio = media.read_sound(folder / f"{key}.flac")
@@ -138,8 +143,10 @@ def embed(info: Mapping[str, JSON], folder: Path, extractor: Extractor) -> Rows 
     own = audio[before * SAMPLES_PER_FRAME : (before + frames) * SAMPLES_PER_FRAME]
     if float(np.sqrt(np.mean(np.square(own, dtype=np.float64)))) < SILENCE:
         return "no sound to score: silent"
-    video = extractor.embed(media.read_video(folder / f"{key}.mp4"), own).video
-    return Rows(video, extractor.embed_sound(audio), before)
+    sound = extractor.embed_sound(audio)
+    if not seen:
+        return Rows(np.zeros((0, sound.shape[1])), sound, before)
+    return Rows(extractor.embed(media.read_video(folder / f"{key}.mp4"), own).video, sound, before)
 
 
 def measure(rows: Rows) -> dict[str, JSON]:
@@ -171,29 +178,37 @@ def _share_with_sound(rows: Rows, offset: int) -> float:
 
 
 def pair_wrongly(
-    rows: Mapping[str, Rows], spans: Mapping[str, tuple[int, int]]
+    rows: Mapping[str, Rows],
+    spans: Mapping[str, tuple[int, int]],
+    keys: Iterable[str] | None = None,
 ) -> dict[str, list[float]]:
-    """Return the heights of every track with the sound of others of its source, by key.
+    """Return the heights of tracks with the sound of others of their source, by key.
 
     Parameters
     ----------
     rows
         Embeddings by key.
     spans
-        Frames [start, stop) of each in the source; tracks that share sound with one another, or
-        nearly so, are no strangers.
+        Frames [start, stop) of each in the source, in the order in which others are asked; tracks
+        that share sound with one another, or nearly so, are no strangers.
+    keys
+        Of the tracks; of all where None.
     """
-    keys, found = sorted(rows), {}
-    for number, key in enumerate(keys):
-        start, stop = spans[key]
-        around = [*keys[number + 1 :], *keys[:number]]
-        gap = 4 * SEARCH
-        apart = [k for k in around if spans[k][0] >= stop + gap or spans[k][1] + gap <= start]
+    found, order = {}, list(spans)
+    for key in order if keys is None else keys:
+        number = order.index(key)
+        others = strangers(key, [*order[number + 1 :], *order[:number]], spans)[:OTHERS]
         found[key] = [
             round(others_height(rows[key].video, rows[other].sound, rows[other].before, SEARCH), 3)
-            for other in apart[:OTHERS]
+            for other in others
         ]
     return found
+
+
+def strangers(key: str, others: Iterable[str], spans: Mapping[str, tuple[int, int]]) -> list[str]:
+    """Return those of the other tracks whose sound lies apart from that of one."""
+    (start, stop), gap = spans[key], 4 * SEARCH
+    return [k for k in others if spans[k][0] >= stop + gap or spans[k][1] + gap <= start]
 
 
 def corrected(rows: Rows, offset: int) -> dict[str, JSON]:
@@ -209,31 +224,51 @@ def corrected(rows: Rows, offset: int) -> dict[str, JSON]:
 
 
 def score_unit(payload: Mapping[str, JSON]) -> JSON:
-    """Measure every clip of one video.
+    """Measure every clip of one video, or some of them.
 
     Parameters
     ----------
     payload
-        ``facetracks`` (folder of the unit), ``folder`` (where the result goes), ``keys`` and
-        ``checkpoint`` (path or None).
+        ``facetracks`` (folder of the unit), ``folder`` (where the result goes), ``keys``,
+        ``checkpoint`` (path or None) and, where not all are to be measured, ``only``: keys that
+        follow each other.
     """
-    tracks, folder = Path(payload["facetracks"]), Path(payload["folder"])
+    tracks, folder, keys = Path(payload["facetracks"]), Path(payload["folder"]), payload["keys"]
+    own = payload.get("only", keys)
     extractor = _extractor(payload["checkpoint"])
     scores: dict[str, dict[str, JSON]] = {}
     rows: dict[str, Rows] = {}
     spans: dict[str, tuple[int, int]] = {}
-    for key in payload["keys"]:
+
+    def meet(key: str, seen: bool) -> str:
         info = json.loads((tracks / f"{key}.json").read_text("utf-8"))
-        found = embed({**info, "key": key}, tracks, extractor)
-        scores[key] = {"checkpoint": extractor.id}
+        found = embed({**info, "key": key}, tracks, extractor, seen=seen)
         if isinstance(found, str):
-            scores[key]["note"] = found
-            continue
+            return found
         rows[key], spans[key] = found, (int(info["start"]), int(info["stop"]))
-        scores[key] |= measure(found)
+        return ""
+
+    for key in own:
+        scores[key] = {"checkpoint": extractor.id}
+        if note := meet(key, True):
+            scores[key]["note"] = note
+            continue
+        scores[key] |= measure(rows[key])
         if scores[key]["offset"] and not scores[key]["at_edge"]:
-            scores[key]["corrected"] = corrected(found, scores[key]["offset"])
-    for key, heights in pair_wrongly(rows, spans).items():
+            scores[key]["corrected"] = corrected(rows[key], scores[key]["offset"])
+    measured, begin = list(rows), keys.index(own[0]) if own else 0
+
+    def enough() -> bool:
+        """Say whether every clip has met others whose sound it may borrow, in their order."""
+        order = list(spans)
+        ahead = ((key, order[order.index(key) + 1 :]) for key in measured)
+        return all(len(strangers(key, others, spans)) >= OTHERS for key, others in ahead)
+
+    for key in [*keys[begin + len(own) :], *keys[:begin]]:
+        if enough():
+            break
+        meet(key, False)
+    for key, heights in pair_wrongly(rows, spans, measured).items():
         scores[key]["wrong"] += heights
     with staging(folder) as part:
         publish(part, folder, {"scores": scores})

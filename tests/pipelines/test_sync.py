@@ -246,6 +246,34 @@ def test_a_unit_is_scored_with_a_real_checkpoint_and_remembered(
     assert 0 <= score["confidence"] <= 2
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_clips_of_one_video_are_scored_alike_by_one_unit_or_several(
+    tmp_path: Path, weights: Path, count: int
+) -> None:
+    clips, keys = tmp_path / "clips", [f"clip-{n:02d}" for n in range(11)]
+    clips.mkdir()
+    for number, key in enumerate(keys):
+        info = write_clip(clips, number - 5, frames=12 if number in (4, 9) else FRAMES)
+        span = {"start": 40 * number, "stop": 40 * number + info["stop"] - info["start"]}
+        (clips / f"{key}.json").write_text(json.dumps({**info, **span, "key": key}))
+        for path in clips.glob(f"{info['key']}.*"):
+            path.rename(clips / path.name.replace(info["key"], key))
+    payload = {"facetracks": str(clips), "keys": keys, "checkpoint": str(weights)}
+    sync.score_unit({**payload, "folder": str(tmp_path / "all")})
+    whole = (units.read_receipt(tmp_path / "all") or {})["scores"]
+    assert sum("note" in score for score in whole.values()) == 2
+    assert all(len(whole[key].get("wrong", [0] * 4)) >= 4 for key in keys)
+    shared: dict[str, Any] = {}
+    for begin in range(0, len(keys), count):
+        folder = tmp_path / str(begin)
+        only = keys[begin : begin + count]
+        sync.score_unit({**payload, "folder": str(folder), "only": only})
+        scores = (units.read_receipt(folder) or {})["scores"]
+        assert list(scores) == only
+        shared |= scores
+    assert shared == whole
+
+
 def test_a_damaged_checkpoint_ends_the_run_with_one_sentence(tmp_path: Path) -> None:
     bad = tmp_path / "bad.safetensors"
     bad.write_bytes(b"nonsense")
