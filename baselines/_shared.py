@@ -19,6 +19,7 @@ from avbench.models.architectures import get as architecture_of
 from avbench.models.augment import Augmentation, FaceAugmentation, GeometryAugmentation
 from avbench.models.geometry import LipGeometryNet
 from avbench.models.pattern import PatternClassifier, PatternConfig
+from avbench.models.shapes import MouthTruth
 from avbench.models.training import FitReport, Recipe, has_bfloat16, new_network
 from avbench.models.trainset import MOUTHS, TrainingSet
 from avbench.models.two_stream import Extractor, Network, one_thread
@@ -259,7 +260,11 @@ def along_diagonals(video: FloatArray, audio: FloatArray, search: int) -> FloatA
 
 
 def training_set(
-    clips: Iterable[Clip] | TrainingSet, recipe: Recipe, cache_mib: int, network: Network
+    clips: Iterable[Clip] | TrainingSet,
+    recipe: Recipe,
+    cache_mib: int,
+    network: Network,
+    shapes: MouthTruth | None = None,
 ) -> TrainingSet:
     """Return clips as a training set, reading them as a network sees them if they are not yet."""
     if isinstance(clips, TrainingSet):
@@ -269,6 +274,7 @@ def training_set(
         min_frames=recipe.num_frames,
         max_bytes=cache_mib * 2**20,
         front=network.front,
+        shapes=shapes,
     )
 
 

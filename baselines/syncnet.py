@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -17,6 +17,8 @@ from avbench.models import checkpoint as checkpoints
 from avbench.models import losses, recipes
 from avbench.models.architectures import Config, name_of
 from avbench.models.architectures import get as architecture_of
+from avbench.models.shapes import MouthTruth, ShapeLoss
+from avbench.models.streams import LateFusion
 from avbench.models.training import (
     FitReport,
     Log,
@@ -27,11 +29,14 @@ from avbench.models.training import (
     rows_of,
 )
 from avbench.models.trainset import Batch, TrainingSet
-from avbench.models.two_stream import Extractor
+from avbench.models.two_stream import Extractor, Network
 from avbench.models.vgg import build
 from avbench.similarity import Edge, normalise, sliding_distances
 
 from ._shared import CACHE_MIB, CHUNG_2016, SEARCH, OffsetMethod, training_set, with_options
+
+MOUTH_SHAPE = "mouth-shape"
+"""The loss that teaches nothing but to see how mouths move; see `avbench.models.shapes`."""
 
 
 class SyncNet(OffsetMethod):
@@ -54,6 +59,8 @@ class SyncNet(OffsetMethod):
     hears_outside: ClassVar[bool] = True
     sees_outside: ClassVar[bool] = True
     RECIPE: ClassVar[Recipe] = Recipe(steps=4000)
+    SHAPES: ClassVar[Recipe] = Recipe(steps=2000, clips=112, rows=4)
+    """To learn mouth shapes: short pieces of many faces."""
 
     def __init__(
         self,
@@ -153,6 +160,7 @@ class SyncNet(OffsetMethod):
         patience: int | None = None,
         device: str = "cpu",
         log: Log | None = None,
+        truth: Sequence[Path] = (),
     ) -> None:
         """Fit the extractor to synced clips; `report` tells how it went.
 
@@ -174,7 +182,7 @@ class SyncNet(OffsetMethod):
             Where an unfinished run is kept, to go on from.
         loss
             One of `avbench.models.losses.LOSSES`; that of the published recipe, else ``angular``,
-            where None.
+            where None. `MOUTH_SHAPE` teaches the video stream alone, to see how mouths move.
         recipe
             One of `avbench.models.recipes.RECIPES`; that of avbench, `RECIPE`, where None.
         batch
@@ -188,31 +196,50 @@ class SyncNet(OffsetMethod):
             Where to compute; anything but ``cpu`` is compiled, and untested.
         log
             Is told every loss.
+        truth
+            Folders with the truth files of made videos, for the loss `MOUTH_SHAPE`.
+
+        Raises
+        ------
+        UsageError
+            If one of ``truth`` and that loss is given without the other, or the network does not
+            look at pictures one by one.
         """
         network = self._extractor.network
+        if (loss == MOUTH_SHAPE) != bool(truth):
+            raise UsageError(f"--loss {MOUTH_SHAPE} and --truth need each other; give both")
+        if truth and not isinstance(network.video, LateFusion):
+            raise UsageError(
+                f"--loss {MOUTH_SHAPE} teaches networks that look at pictures one by one, and this "
+                f"one is '{name_of(network.config)}'; give --architecture late-fusion"
+            )
         published = recipes.get(recipe) if recipe else None
         where = _device(device)
         half = True if bfloat16 is None and where.type != "cpu" else bfloat16
-        plan = with_options(published.recipe if published else self.RECIPE, steps, half, network)
+        own = self.SHAPES if truth else self.RECIPE
+        plan = with_options(published.recipe if published else own, steps, half, network)
         plan = replace(plan, clips=batch or plan.clips)
-        data = training_set(clips, plan, cache_mib, network)
+        shapes = MouthTruth(truth) if truth else None
+        data = training_set(clips, plan, cache_mib, network, shapes)
         if published and steps is None:
             plan = replace(plan, steps=published.epochs * recipes.per_epoch(len(data), plan))
         name = loss or (published.loss if published else "angular")
         peak = rate or (published.rate if published else 2e-3)
         watch = Watch(
-            None if validation is None else training_set(validation, plan, cache_mib, network),
+            None
+            if validation is None
+            else training_set(validation, plan, cache_mib, network, shapes),
             every=recipes.per_epoch(len(data), plan),
             patience=patience or (published.patience if published else 3),
             log=log,
             about={"loss": name, "architecture": name_of(network.config), "rate": peak},
         )
-        matching = losses.make(name, self._scale)
+        matching = ShapeLoss() if truth else losses.make(name, self._scale)
         self._optimise(matching, peak, data, plan, rng, state, watch, where)
 
     def _optimise(
         self,
-        matching: losses.RowLoss,
+        matching: losses.RowLoss | ShapeLoss,
         rate: float,
         data: TrainingSet,
         plan: Recipe,
@@ -228,9 +255,11 @@ class SyncNet(OffsetMethod):
             network.audio.compile()
 
         def loss_of(batch: Batch, rng: np.random.Generator) -> torch.Tensor:
+            if isinstance(matching, ShapeLoss):
+                return _shape_loss(matching, network, batch, plan)
             return matching.of_rows(*rows_of(network, batch, plan), rng)
 
-        rates = {"extractor": rate, "loss": 10 * rate}
+        rates = {"extractor": rate, "loss": rate if isinstance(matching, ShapeLoss) else 10 * rate}
         self.report = optimise(networks, rates, loss_of, data, plan, rng, state, watch)
         networks.to("cpu")
         if isinstance(matching, losses.AngularLoss | losses.CrossDomainLoss):
@@ -241,6 +270,15 @@ class SyncNet(OffsetMethod):
         """Write the extractor as safetensors, weights in half precision."""
         network = self._extractor.network
         checkpoints.save(path, checkpoints.Checkpoint(network, self._scale, method=self.name))
+
+
+def _shape_loss(matching: ShapeLoss, network: Network, batch: Batch, plan: Recipe) -> torch.Tensor:
+    assert batch.shapes is not None
+    assert isinstance(network.video, LateFusion)
+    where = next(network.parameters()).device
+    with torch.autocast(where.type, torch.bfloat16, enabled=plan.bfloat16):
+        codes = network.video.codes(batch.pictures.to(where))
+    return matching.of_codes(codes.float(), batch.shapes.to(where))
 
 
 def _device(name: str) -> torch.device:

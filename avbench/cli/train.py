@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 @click.option(
     "--architecture",
     default=None,
-    help="New network, of syncnet or under sync-cls and sync-e2e: small, medium, syncnet-2016, "
+    help="New network, of syncnet or under sync-cls and sync-e2e: small, medium, late-fusion, "
+    "syncnet-2016, "
     "syncnet-v2, two-stream, two-stream-2020, tae-2020, lip-geometry.  [default: the recipe's, "
     "else small, or that of --init]",
 )
@@ -54,7 +55,15 @@ if TYPE_CHECKING:
     "--loss",
     default=None,
     help="Loss of syncnet: angular, ave-net, cddl, contrastive, multi-way; angular-video and "
-    "multi-way-video look in one direction.  [default: the recipe's, else angular]",
+    "multi-way-video look in one direction; mouth-shape teaches to see how mouths move, before "
+    "another loss.  [default: the recipe's, else angular]",
+)
+@click.option(
+    "--truth",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder that 'avbench synth' wrote and clips were cut from, for --loss mouth-shape; "
+    "repeat it for several.",
 )
 @click.option("--split", default=None, help="Train on this split only.  [default: all]")
 @click.option(
@@ -141,6 +150,10 @@ def command(
           --out sync-cls.safetensors
       avbench train --method sync-e2e --shards train --init sync-cls.safetensors \
           --out sync-e2e.safetensors
+      avbench train --method syncnet  --architecture late-fusion --loss mouth-shape \
+          --truth videos --shards train --out shapes.safetensors
+      avbench train --method syncnet  --init shapes.safetensors --shards train \
+          --out syncnet.safetensors
       avbench train --method syncnet --recipe seeing-voices --split train \
           --validation-split val --shards lrs2 --out cddl.safetensors
     """
@@ -252,7 +265,7 @@ def _options(
     from avbench.errors import UsageError
     from avbench.models.scalars import tensorboard
 
-    chosen = {name: value for name, value in choices.items() if value is not None}
+    chosen = {name: value for name, value in choices.items() if value not in (None, ())}
     held_out, folder = chosen.pop("validation_split", None), chosen.pop("tensorboard", None)
     if held_out is not None and split in (None, held_out):
         raise UsageError(

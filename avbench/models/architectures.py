@@ -1,8 +1,10 @@
 """The networks that can be trained or loaded, by name: layer tables and what each looks at.
 
-``small`` and ``medium`` are avbench's own (see `avbench.models.two_stream`): ``medium`` has about
-twice the filters and pads no sound in time, so that a step of training costs the same. The others
-have the size and the inputs of published ones:
+``small``, ``medium`` and ``late-fusion`` are avbench's own (see `avbench.models.two_stream`):
+``medium`` has about twice the filters and pads no sound in time, so that a step of training costs
+the same; ``late-fusion`` has as many and looks at each picture by itself before it puts five
+together, so that it can be taught what mouths do in single frames. The others have the size and
+the inputs of published ones:
 
 ``syncnet-2016``
     Chung and Zisserman, "Out of time", 2016: five grey mouth pictures of 111 x 111, 13 MFCC x 20
@@ -284,6 +286,9 @@ _PUBLISHED = (SYNCNET_2016, SYNCNET_V2, TWO_STREAM, TWO_STREAM_2020, TAE_2020)
 ARCHITECTURES: Mapping[str, Config] = {
     "small": TwoStreamConfig(),
     "medium": TwoStreamConfig((64, 96, 128, 160, 384), (48, 64, 96, 128, 384), dense=True),
+    "late-fusion": TwoStreamConfig(
+        (64, 96, 128, 160, 384), (48, 64, 96, 128, 384), dense=True, late=True
+    ),
     **{config.name: config for config in _PUBLISHED},
     "lip-geometry": GeometryConfig(refined=True),
 }
@@ -309,6 +314,8 @@ def name_of(config: Config) -> str:
         return config.name
     if isinstance(config, GeometryConfig):
         return "lip-geometry"
+    if config.late:
+        return "late-fusion"
     return "medium" if config == ARCHITECTURES["medium"] else "small"
 
 

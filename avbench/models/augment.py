@@ -5,7 +5,7 @@ One change per clip, the same for all of its frames, as a camera, a light or a r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -88,7 +88,7 @@ def apply_to_points(
     points = torch.stack((points[..., 0] * _column(stretch, 2), points[..., 1]), -1)
     mels = _voice(batch.sound, settings.sound, rng)
     mels = _noise(mels, settings.sound, rng)
-    return Batch(points, _drop_bands(mels, settings.sound, rng))
+    return replace(batch, pictures=points, sound=_drop_bands(mels, settings.sound, rng))
 
 
 def apply_to_faces(batch: Batch, settings: FaceAugmentation, rng: np.random.Generator) -> Batch:
@@ -113,7 +113,7 @@ def apply_to_faces(batch: Batch, settings: FaceAugmentation, rng: np.random.Gene
     # Louder sound moves every log-mel band, but of the cepstra only the first: the log energy.
     moving = slice(0, 1) if sound.shape[2] == spectra.NUM_CEPSTRA else slice(None)
     sound[:, :, moving] += _column(2 * np.log(volume), 3)
-    return Batch(shown.clamp_(0, 255), sound)
+    return replace(batch, pictures=shown.clamp_(0, 255), sound=sound)
 
 
 def apply(batch: Batch, settings: Augmentation, rng: np.random.Generator) -> Batch:
@@ -123,7 +123,7 @@ def apply(batch: Batch, settings: Augmentation, rng: np.random.Generator) -> Bat
     pictures = _cover(pictures, settings, rng)
     mels = _voice(batch.sound, settings, rng)
     mels = _noise(mels, settings, rng)
-    return Batch(pictures, _drop_bands(mels, settings, rng))
+    return replace(batch, pictures=pictures, sound=_drop_bands(mels, settings, rng))
 
 
 def centre(batch: Batch) -> Batch:
@@ -132,7 +132,7 @@ def centre(batch: Batch) -> Batch:
         return batch  # whole pictures, embeddings, or points
     margin = (features.MARGIN_PIXELS - features.MOUTH_PIXELS) // 2
     inside = slice(margin, margin + features.MOUTH_PIXELS)
-    return Batch(batch.pictures[..., inside, inside], batch.sound)
+    return replace(batch, pictures=batch.pictures[..., inside, inside])
 
 
 def _column(values: np.ndarray, axes: int) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -52,6 +52,8 @@ class TrainingClip:
     pictures: UInt8Array
     """Shape (T, ...)."""
     sound: FloatArray
+    shapes: FloatArray | None = None
+    """Of the mouth in every frame, where they are asked for; shape (T, 5)."""
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -59,10 +61,13 @@ class TrainingClip:
     @property
     def nbytes(self) -> int:
         """Memory of the arrays."""
-        return int(self.pictures.nbytes + self.sound.nbytes)
+        labels = 0 if self.shapes is None else self.shapes.nbytes
+        return int(self.pictures.nbytes + self.sound.nbytes + labels)
 
     @classmethod
-    def of(cls, clip: Clip, front: Front = MOUTHS) -> TrainingClip | None:
+    def of(
+        cls, clip: Clip, front: Front = MOUTHS, shapes: FloatArray | None = None
+    ) -> TrainingClip | None:
         """Reduce a clip; None where its truth is unknown, varies, or leaves less than a window."""
         offset = None if clip.alignment is None else clip.alignment.offset
         length = 0 if offset is None else len(clip) - abs(offset)
@@ -71,7 +76,9 @@ class TrainingClip:
         first_frame, first_sound = max(0, offset), max(0, -offset) * SAMPLES_PER_FRAME
         frames = clip.frames[first_frame : first_frame + length]
         sound = clip.audio[first_sound : first_sound + length * SAMPLES_PER_FRAME]
-        return cls(front.pictures(frames), front.sound(sound))
+        if shapes is not None:
+            shapes = shapes[first_frame : first_frame + length]
+        return cls(front.pictures(frames), front.sound(sound), shapes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +90,8 @@ class Batch:
     a network of published size: in [0, 255], shape (B, T, P, P, C)."""
     sound: torch.Tensor
     """Log-mel frames, shape (B, 40, 4 T - 2), or windows, shape (B, T - 4, R, 20)."""
+    shapes: torch.Tensor | None = field(default=None, kw_only=True)
+    """Of the mouth in every frame, where they are known; shape (B, T, 5)."""
 
 
 class TrainingSet:
@@ -118,9 +127,17 @@ class TrainingSet:
 
     @classmethod
     def read(
-        cls, clips: Iterable[Clip], *, min_frames: int, max_bytes: int, front: Front = MOUTHS
+        cls,
+        clips: Iterable[Clip],
+        *,
+        min_frames: int,
+        max_bytes: int,
+        front: Front = MOUTHS,
+        shapes: Callable[[Clip], FloatArray | None] | None = None,
     ) -> TrainingSet:
         """Reduce clips, in order, until they are through or ``max_bytes`` are full.
+
+        With ``shapes``, which finds the mouth shapes of a clip, only clips that have them count.
 
         Raises
         ------
@@ -130,7 +147,9 @@ class TrainingSet:
         kept: list[TrainingClip] = []
         skipped = used = 0
         for clip in clips:
-            reduced = TrainingClip.of(clip, front)
+            known = None if shapes is None else shapes(clip)
+            usable = shapes is None or known is not None
+            reduced = TrainingClip.of(clip, front, known) if usable else None
             if reduced is None or len(reduced) < min_frames:
                 skipped += 1
                 continue
@@ -149,7 +168,7 @@ class TrainingSet:
         """Draw ``count`` different clips (as far as there are) and one stretch of each."""
         few = len(self.clips) < count
         chosen = rng.choice(len(self.clips), size=count, replace=few)
-        pictures, sounds = [], []
+        pictures, sounds, shapes = [], [], []
         size, step = self.front.window
         for index in chosen:
             clip = self.clips[index]
@@ -158,8 +177,11 @@ class TrainingSet:
             before = (slice(None),) * self.front.axis
             pictures.append(clip.pictures[start : start + num_frames])
             sounds.append(clip.sound[(*before, slice(start * step, last + size))])
+            if clip.shapes is not None:
+                shapes.append(clip.shapes[start : start + num_frames])
         shown = torch.from_numpy(np.stack(pictures)).float()
         return Batch(
             pictures=shown if self.front.white == 255 else shown.div_(255 / self.front.white),
             sound=torch.from_numpy(np.stack(sounds)).float(),
+            shapes=torch.from_numpy(np.stack(shapes)) if shapes else None,
         )

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import nn
@@ -22,12 +22,11 @@ from torch.nn import functional as F
 from avbench import features
 from avbench.data import JSON, Embeddings, FloatArray, UInt8Array
 from avbench.errors import DataError
+from avbench.models import streams
 from avbench.models.trainset import MOUTHS, Front
 
 if TYPE_CHECKING:
     from avbench.models.architectures import Config
-
-_Size: TypeAlias = "int | tuple[int, int]"
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,8 @@ class TwoStreamConfig:
     dense: bool = False
     """Whether the layers of the audio stream pad nothing in time, so that overlapping windows share
     their work: the same rows for a quarter of the cost."""
+    late: bool = False
+    """Whether each picture is looked at by itself; see `avbench.models.streams.LateFusion`."""
 
     def __post_init__(self) -> None:
         for widths in (self.video, self.audio):
@@ -104,9 +105,10 @@ class TwoStream(Network):
     def __init__(self, config: TwoStreamConfig) -> None:
         super().__init__()
         self.config = config
-        self.video = _video_stream(config.video, config.dim)
-        audio_stream = _dense_audio_stream if config.dense else _audio_stream
-        self.audio = audio_stream(config.audio, config.dim)
+        see = streams.LateFusion if config.late else streams.video_stream
+        hear = streams.dense_audio_stream if config.dense else streams.audio_stream
+        self.video = see(config.video, config.dim)
+        self.audio = hear(config.audio, config.dim)
 
     @property
     def front(self) -> Front:
@@ -139,6 +141,9 @@ class TwoStream(Network):
         torch.Tensor
             Shape (B, T - 4, D).
         """
+        if self.config.late:
+            fused: torch.Tensor = self.video(pictures)
+            return fused
         # Unfolding puts the five frames last, which is the channels-last layout that CPUs prefer.
         windows = pictures.unfold(1, features.WINDOW, 1)  # (B, N, 48, 48, 5)
         batch, rows = windows.shape[:2]
@@ -167,77 +172,6 @@ class TwoStream(Network):
         batch, rows = windows.shape[:2]
         out: torch.Tensor = self.audio(0.3 * windows.flatten(0, 1).unsqueeze(1))
         return out.view(batch, rows, -1)
-
-
-def _video_stream(widths: tuple[int, int, int, int, int], dim: int) -> nn.Sequential:
-    c1, c2, c3, c4, c5 = widths
-    stream = nn.Sequential(
-        *_block(features.WINDOW, c1, 5, stride=2, padding=2),  # 48 -> 24
-        nn.MaxPool2d(3, 2, 1),  # 12
-        *_block(c1, c2, 3, padding=1),
-        nn.MaxPool2d(3, 2, 1),  # 6
-        *_block(c2, c3, 3, padding=1),
-        *_block(c3, c4, 3, padding=1),
-        nn.MaxPool2d(2),  # 3
-        *_block(c4, c5, 3),  # 1
-        nn.Flatten(),
-        nn.Linear(c5, dim),
-    )
-    return _channels_last(stream)
-
-
-def _audio_stream(widths: tuple[int, int, int, int, int], dim: int) -> nn.Sequential:
-    c1, c2, c3, c4, c5 = widths
-    stream = nn.Sequential(
-        *_block(1, c1, (5, 3), stride=(2, 1), padding=(2, 1)),  # 40 x 18 -> 20 x 18
-        *_block(c1, c2, 3, padding=1),
-        nn.MaxPool2d(2),  # 10 x 9
-        *_block(c2, c3, 3, padding=1),
-        *_block(c3, c4, 3, padding=1),
-        nn.MaxPool2d(2, ceil_mode=True),  # 5 x 5
-        *_block(c4, c5, 5),  # 1
-        nn.Flatten(),
-        nn.Linear(c5, dim),
-    )
-    return _channels_last(stream)
-
-
-def _dense_audio_stream(widths: tuple[int, int, int, int, int], dim: int) -> nn.Sequential:
-    """Two poolings halve time, so one row comes out for every four mel frames: one video frame."""
-    c1, c2, c3, c4, c5 = widths
-    stream = nn.Sequential(
-        *_block(1, c1, (5, 3), stride=(2, 1), padding=(2, 0)),  # 40 x 18 -> 20 x 16
-        *_block(c1, c2, 3, padding=(1, 0)),
-        nn.MaxPool2d(2),  # 10 x 7
-        *_block(c2, c3, 3, padding=(1, 0)),
-        *_block(c3, c4, (3, 2), padding=(1, 0)),
-        nn.MaxPool2d(2),  # 5 x 2
-        *_block(c4, c5, (5, 2)),  # 1
-        nn.Flatten(2),
-        _Transpose(),
-        nn.Linear(c5, dim),
-    )
-    return _channels_last(stream)
-
-
-class _Transpose(nn.Module):
-    """Put time before features; (B, D, T) to (B, T, D)."""
-
-    def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        return rows.transpose(1, 2)
-
-
-def _channels_last(stream: nn.Sequential) -> nn.Sequential:
-    """Lay weights out as CPUs like them best: same numbers, more speed."""
-    stream.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return stream
-
-
-def _block(
-    inputs: int, outputs: int, kernel: _Size, stride: _Size = 1, padding: _Size = 0
-) -> list[nn.Module]:
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
-    return [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
 
 
 @contextmanager
@@ -345,7 +279,7 @@ def _embed_rows(
 def fingerprint(network: Network) -> str:
     """Return a short hash of a network's weights and sizes and of its feature settings."""
     config = asdict(network.config)
-    for younger in ("dense", "refined"):  # than the first networks, which keep their names
+    for younger in ("dense", "late", "refined"):  # than the first networks, which keep their names
         if not config.get(younger, True):
             del config[younger]
     described = {"config": config, "features": network.describe()}

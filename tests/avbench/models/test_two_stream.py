@@ -27,7 +27,11 @@ def clip(num_frames, seed=0):
     return frames, (0.1 * rng.standard_normal(num_frames * 640)).astype(np.float32)
 
 
-@pytest.fixture(scope="module", params=[SMALL, replace(SMALL, dense=True)], ids=["padded", "dense"])
+@pytest.fixture(
+    scope="module",
+    params=[SMALL, replace(SMALL, dense=True), replace(SMALL, dense=True, late=True)],
+    ids=["padded", "dense", "late"],
+)
 def extractor(request):
     return make(config=request.param)
 
