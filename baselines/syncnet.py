@@ -59,7 +59,7 @@ class SyncNet(OffsetMethod):
     hears_outside: ClassVar[bool] = True
     sees_outside: ClassVar[bool] = True
     RECIPE: ClassVar[Recipe] = Recipe(steps=4000)
-    SHAPES: ClassVar[Recipe] = Recipe(steps=2000, clips=112, rows=4)
+    SHAPES: ClassVar[Recipe] = Recipe(steps=2400, clips=96, rows=1)
     """To learn mouth shapes: short pieces of many faces."""
 
     def __init__(

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from avbench.errors import DataError
 from avbench.models.architectures import get, name_of
@@ -33,7 +34,14 @@ def clip(num_frames, seed=0):
     ids=["padded", "dense", "late"],
 )
 def extractor(request):
-    return make(config=request.param)
+    network = make(config=request.param).network.train()
+    for layer in network.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.momentum = None  # of one batch, the statistics are that batch's
+    with torch.no_grad():  # else what the deepest layers say is all bias
+        network.embed_video(torch.rand(4, 9, 48, 48))
+        network.embed_audio(torch.randn(4, 40, 34))
+    return Extractor(network)
 
 
 def test_rows_are_unit_vectors(extractor):
