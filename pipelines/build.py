@@ -23,30 +23,19 @@ from avbench import shards
 from avbench.data import JSON
 from avbench.errors import UsageError
 
-from . import (
-    card,
-    duplicates,
-    ledger,
-    long,
-    pack,
-    prints,
-    remote,
-    scoring,
-    splits,
-    sync,
-    synctable,
-    units,
-)
+from . import card, duplicates, ledger, pack, prints, remote, splits, sync, synctable, units
 from .adapters import corpus_unit
 from .duplicates import Duplicate
 from .engine import Engine, open_engine
 from .facetracks import process_video
 from .joining import done_parts
 from .ledger import FAILED, Row
+from .long import share
 from .options import BuildOptions
 from .parts import PARTS_VERSION, may_be_long, plan_unit
 from .phases import Phases, locked
 from .report import BuildReport
+from .scoring import score_videos
 from .units import Process, Source
 from .videos import Video
 
@@ -251,7 +240,7 @@ class _Builder:
         function = partial(plan_unit if self.divides else unit, self.process, self.settings)
         done = self.phases.run(engine, "facetracks", function, jobs)
         if self.divides:
-            done += long.share(self.phases, engine, self.process, self.settings, jobs)
+            done += share(self.phases, engine, self.process, self.settings, jobs)
         for video, receipt in done:
             video.row = replace(video.row, decoder=_decoder_words(receipt))
             if "rejected" in receipt:
@@ -279,7 +268,7 @@ class _Builder:
             }
             if not video.row.status:
                 jobs.append((video, self._scores_folder(video), payload))
-        done = scoring.score(self.phases, engine, jobs)
+        done = score_videos(self.phases, engine, jobs)
         found = [score for _, receipt in done for score in receipt["scores"].values()]
         calibration = sync.calibrate(found)
         self.calibration = sync.calibration_facts(calibration, self.sync)

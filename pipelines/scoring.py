@@ -19,7 +19,7 @@ GROUP = 40
 """About so many clips are scored by one unit; a video of less than twice as many is not shared."""
 
 
-def score(
+def score_videos(
     phases: Phases, engine: Engine, jobs: Sequence[Work]
 ) -> list[tuple[Video, Mapping[str, JSON]]]:
     """Run the scoring of videos as `Phases.run` does; who shares what changes nothing.

@@ -62,10 +62,12 @@ def film(path: Path, lengths: Sequence[int], **options: Any) -> Path:
     return write(path, np.concatenate(shots), **options)
 
 
-def write(path: Path, frames: UInt8Array, **options: Any) -> Path:
-    rng = np.random.default_rng(0)
-    sound = rng.uniform(-0.5, 0.5, len(frames) * 640).astype(np.float32)
-    write_video(path, frames, sound, **{"crf": 12, "audio_codec": "flac", **options})
+def write(path: Path, frames: UInt8Array, seconds: float | None = None, **options: Any) -> Path:
+    """Write frames with noise for sound, as long or of so many seconds; 0 for no sound at all."""
+    size = len(frames) * 640 if seconds is None else round(seconds * 16_000)
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, size).astype(np.float32)
+    options = {"crf": 12, "audio_codec": "flac", **options}
+    write_video(path, frames, noise if size else None, **options)
     return path
 
 
@@ -121,6 +123,24 @@ def test_parts_make_what_the_whole_makes(shots: Path, divided: Path, tmp_path: P
     assert tars(divided) == tars(tmp_path)
     assert len(list(read_clips(divided))) > 10
     assert not list((divided / "work" / "parts").iterdir())
+
+
+@pytest.mark.parametrize("kind", ["read-again", "sound-ends", "silent"])
+def test_parts_of_other_films_make_what_the_whole_makes(tmp_path: Path, kind: str) -> None:
+    more = {"read-again": {"flow.held_mb": "0"}}.get(kind, {})
+    path = tmp_path / "v.mkv"
+    film(path, LENGTHS, seconds={"sound-ends": 9.7, "silent": 0.0}.get(kind))
+    for name, settings in (("parts", SETTINGS), ("whole", WHOLE)):
+        make(path, tmp_path / name, {**settings, **more})
+    one, other = receipt(tmp_path / "parts"), receipt(tmp_path / "whole")
+    assert len(one["parts"]) == PARTS
+    assert one["report"] == other["report"]
+    counts = one["report"]["frames"]
+    if kind == "silent":
+        assert counts["no-audio"] == sum(LENGTHS)
+        return
+    assert (counts["no-sound"] > 50) == (kind == "sound-ends")
+    assert tars(tmp_path / "parts") == tars(tmp_path / "whole")
 
 
 def test_a_place_is_the_first_cut_that_stands_alone(tmp_path: Path) -> None:
