@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from .mouths import NO_MOUTH
 from .settings import FacetrackSettings
 from .several import SEVERAL
 from .shots import write_scores
+from .spoilt import GREY, GREY_KINDS, sentences
 
 REASONS = (
     "no-audio",
@@ -45,6 +46,7 @@ REASONS = (
     "face-too-small",
     "too-few-detections",
     "track-too-short",
+    GREY,
     "shot-too-short",
     "transition",
     "no-face",
@@ -75,6 +77,8 @@ class UnitReport:
     """"kept" and each of `REASONS` -> frames; they add up to ``num_frames``."""
     warnings: list[str]
     """Damage met while reading, one sentence each."""
+    spoilt: list[dict[str, JSON]] = field(default_factory=list)
+    """kind, start, stop of frames that show nothing although they decode; see `.spoilt`."""
 
     def as_json(self) -> dict[str, JSON]:
         """Return the report as a JSON object."""
@@ -111,7 +115,8 @@ def process_video(
     sound = Sound.read(path, info)
     with media.open_frames(path) as frames:
         report = take_apart(frames, reader(path), video_id, info, sound, out, settings)
-        return replace(report, warnings=[*frames.warnings, *sound.warnings])
+        said = [*frames.warnings, *sentences(report.spoilt), *sound.warnings]
+        return replace(report, warnings=said)
 
 
 def take_apart(
@@ -163,6 +168,7 @@ def take_apart(
         rejected=tracks.rejected,
         frames=account(looking, tracks, bool(info.audio_codec), settings),
         warnings=[],
+        spoilt=looking.spoilt.spans,
     )
 
 
@@ -240,6 +246,9 @@ def account(
     for shot in boundaries.shots(""):
         if len(shot) < settings.min_track:
             lower(shot.start, shot.stop, "shot-too-short")
+    for span in looking.spoilt.spans:
+        if span["kind"] in GREY_KINDS:
+            lower(span["start"], span["stop"], GREY)
     for track in tracks.rejected:
         lower(track["start"], track["stop"], track["reason"])
     if not has_audio:

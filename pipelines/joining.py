@@ -22,6 +22,7 @@ from avbench.media.packets import Damage
 from . import units
 from .parts import part_folder
 from .settings import FacetrackSettings
+from .spoilt import sentences
 from .units import Process, publish, staging
 
 Report = Mapping[str, JSON]
@@ -112,9 +113,29 @@ def add_up(reports: Sequence[Report], begins: Sequence[Begin], warnings: Sequenc
         "transitions": [[a + b.frame, c + b.frame] for r, b in pairs for a, c in r["transitions"]],
         "tracks": [{**t, **moved(t, b)} for r, b in pairs for t in r["tracks"]],
         "rejected": [{**t, **moved(t, b)} for r, b in pairs for t in r["rejected"]],
+        "spoilt": spoilt_of(reports, begins),
         "frames": {name: sum(r["frames"][name] for r in reports) for name in reports[0]["frames"]},
         "warnings": list(warnings),
     }
+
+
+def spoilt_of(reports: Sequence[Report], begins: Sequence[Begin]) -> list[dict[str, JSON]]:
+    """Return the spoilt stretches of a whole video; those that touch at a seam become one."""
+    found: list[dict[str, JSON]] = []
+    last: dict[str, dict[str, JSON]] = {}
+    for report, begin in zip(reports, begins, strict=True):
+        for span in report["spoilt"]:
+            kind, start, stop = (
+                span["kind"],
+                span["start"] + begin.frame,
+                span["stop"] + begin.frame,
+            )
+            if kind in last and last[kind]["stop"] == start:
+                last[kind]["stop"] = stop
+                continue
+            last[kind] = {"kind": kind, "start": start, "stop": stop}
+            found.append(last[kind])
+    return found
 
 
 def moved(track: Mapping[str, JSON], begin: Begin) -> dict[str, JSON]:
@@ -153,7 +174,8 @@ def join_unit(process: Process, settings: FacetrackSettings, payload: Mapping[st
                 _adopt(source, out, track["key"], moved(track, begin))
         if settings.shot_scores:
             _join_scores(found, out)
-        warnings = [*found.sentences(), *sound["warnings"]]
+        shown = sentences(spoilt_of(found.reports, begins))
+        warnings = [*found.sentences(), *shown, *sound["warnings"]]
         receipt: dict[str, JSON] = {"report": add_up(found.reports, begins, warnings)}
         receipt["parts"] = list(found.starts)
         if warnings:

@@ -19,6 +19,7 @@ from .flow import Flows, Follower
 from .regions import Held
 from .settings import FacetrackSettings
 from .shots import Boundaries, open_finder
+from .spoilt import Spoilt
 
 _SETTLE = 25
 """Frames from one question whether a shot is over to the next."""
@@ -61,12 +62,14 @@ class Looking:
         self._watch = _Watch(settings) if with_faces else None
         self.pts_s: list[float] = []
         """Time in seconds of the source picture that each frame shows."""
+        self.spoilt = Spoilt()
         self._shots, self._start = 0, 0
 
     def over(self, frames: Iterable[Frame]) -> Iterator[Stretch]:
         """Look at all frames; every frame of a shot is in one of the stretches."""
         for frame in frames:
             self.pts_s.append(frame.pts_s)
+            self.spoilt.see(frame)
             side = self._finder.side
             self._finder.push(frame.whole.sampled(side) if side else frame.image)
             if self._watch is not None:

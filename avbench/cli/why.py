@@ -26,6 +26,8 @@ _OPTIONS = {
     "sound lasts throughout",
     "transition": "nothing: a dissolve shows two shots at once; only if it is none, "
     "--set shots.blend with a lower value",
+    "grey-picture": "nothing: these frames hold no picture, as the decoder's line says; give "
+    "another copy of the file",
     "no-face": "if there is a face, another --detector, or --set confidence with a lower value",
     "no-mouth": "--crop face, or --set mouth.min_found with a lower value",
     "still-picture": "if it is no photograph, --set still_change with a lower value",

@@ -25,7 +25,7 @@ LEDGER = "ledger.parquet"
 SYNC = "sync.parquet"
 UNNAMED = "no reason is recorded"
 _UNIT = re.compile(r"(.+)-[0-9a-f]{20}")
-_FACELESS = frozenset({"no-audio", "shot-too-short", "transition", "no-face"})
+_FACELESS = frozenset({"no-audio", "grey-picture", "shot-too-short", "transition", "no-face"})
 """Reasons of frames in which no tracked face was found or looked for."""
 
 

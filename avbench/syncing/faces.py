@@ -22,6 +22,7 @@ _WHY = {
     "face-too-small": "its faces are too small",
     "too-few-detections": "no face is seen steadily enough",
     "track-too-short": "no face is seen for a second on end",
+    "grey-picture": "its pictures are grey instead of what was filmed",
     "shot-too-short": "its shots are shorter than a second",
     "transition": "no face is seen for a second on end",
 }
