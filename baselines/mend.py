@@ -13,7 +13,7 @@ from avbench.data import Alignment, Clip, FloatArray, Prediction
 from avbench.errors import UsageError
 from avbench.methods import Aligned, Embedder
 from avbench.repairing.faces import embed
-from avbench.repairing.held import changes, held
+from avbench.repairing.held import changes, held, missing
 
 from ._aligning import REACH
 from .syncnet_local import SyncNetLocal
@@ -24,8 +24,9 @@ class Mend(BySimilarity):
 
     Of avbench's own. A picture that is there twice says nothing the second time, and what is left
     can only have lost pictures: half of what could have happened is ruled out before sound and
-    lips are compared at all. The clip says itself how often pictures were lost, and each row of
-    sound gets the median of what is probable given all of the clip
+    lips are compared at all. Where pictures were lost the next one differs by more
+    (`avbench.repairing.held.missing`). The clip says itself how often that happened, and each row
+    of sound gets the median of what is probable given all of the clip
     (`avbench.aligning.marginal.middle`). Windows of a clip are judged row by row alone.
     """
 
@@ -66,12 +67,14 @@ class Mend(BySimilarity):
         The confidence is minus the mean doubt, in frames.
         """
         whole = np.array([[0, 0, *clip.frames.shape[2:0:-1]]] * len(clip), np.float64)
-        shown = held(changes(clip.frames, whole))
+        moved = changes(clip.frames, whole)
+        shown = held(moved)
         new = np.flatnonzero(np.diff(shown, prepend=-1))
         rows = embed(self, clip.frames[new], len(new), clip.audio)
         due = shown[CENTRE : CENTRE + len(rows.audio)] - CENTRE
         expected = due.clip(0, len(rows.video) - 1)
-        found = align_rows(self, rows, "median", expected=expected)
+        gone = missing(moved[new])[CENTRE : CENTRE + len(rows.video)]
+        found = align_rows(self, rows, "median", expected=expected, missing=gone)
         last = np.append(new[1:], len(clip)) - 1  # a copied picture belongs to its last copy
         places = last[to_frames(found.video_rows, len(new))]
         return Prediction(clip.key, Alignment(places), -float(found.doubt.mean()))

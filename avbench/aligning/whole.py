@@ -86,6 +86,7 @@ def align_rows(
     turn: float = TURN,
     expected: IntArray | None = None,
     draws: int = 0,
+    missing: FloatArray | None = None,
 ) -> AlignedRows:
     """Align a clip of any length, row by row; parameters and errors are those of `whole`.
 
@@ -96,6 +97,9 @@ def align_rows(
         times have one row only: the same as that of the row before, or the next; shape (A,).
     draws
         Alignments to draw by how probable they are, with ``"median"``.
+    missing
+        How much better it explains the pictures that one, or more, are missing before a row of
+        picture, as natural logarithms, for ``"median"``; shape (M, 2).
 
     Returns
     -------
@@ -112,12 +116,12 @@ def align_rows(
         chained = _chained(votes(answers, len(audio)), how, smoothing, len(video))
         return AlignedRows(chained, np.full(len(audio), np.nan))
     blocks = mean_posteriors(answers, len(video), expected)
-    moves = np.diff(expected, prepend=expected[:1])
     drawn = None
     if how == "viterbi":
+        moves = np.diff(expected, prepend=expected[:1])
         offsets, doubt = viterbi(blocks, turn, moves), np.full(len(audio), np.nan)
     else:
-        likely = middle(blocks, moves, paths=draws)
+        likely = middle(blocks, expected, paths=draws, missing=missing)
         offsets, doubt = likely.offsets, likely.doubt
         drawn = (likely.paths + expected).clip(0, len(video) - 1)
     found = (offsets + expected).clip(0, len(video) - 1)

@@ -18,7 +18,7 @@ from avbench.media import iter_frames
 from avbench.media.retime import stored_images
 from avbench.methods import Aligner, Embedder
 from avbench.repairing.agreement import Surety, left_by, over_time, surety
-from avbench.repairing.held import changes, held
+from avbench.repairing.held import changes, held, missing
 from avbench.shards import Sample
 from avbench.timing import FPS, SAMPLES_PER_FRAME
 
@@ -166,7 +166,8 @@ def align_face(
         return f"it is seen for {min(count, heard) / FPS:.1f} s on end only"
     if not np.any(sound):
         return "the sound is silent while it is seen"
-    shown = held(changes((f.image for f in iter_frames(video, start=start)), boxes))
+    moved = changes((f.image for f in iter_frames(video, start=start)), boxes)
+    shown = held(moved)
     new = np.flatnonzero(np.diff(shown, prepend=-1))
     if len(new) < LEAST // 2:
         return "its picture does not move"
@@ -175,10 +176,13 @@ def align_face(
     place = (np.arange(heard - ROW_FRAMES + 1) + CENTRE).clip(max=count - 1)
     expected = (shown[place] - CENTRE).clip(0, len(rows.video) - 1)
 
-    def align(some: Embeddings, due: IntArray) -> AlignedRows:
-        return align_rows(method, some, how, expected=due)
+    gone = missing(moved[new])[CENTRE : CENTRE + len(rows.video)]
 
-    aligned = align_rows(method, rows, how, expected=expected, draws=PATHS)
+    def align(some: Embeddings, due: IntArray) -> AlignedRows:
+        first = len(rows.video) - len(some.video)
+        return align_rows(method, some, how, expected=due, missing=gone[first:])
+
+    aligned = align_rows(method, rows, how, expected=expected, draws=PATHS, missing=gone)
     path, drawn = aligned.video_rows, aligned.drawn
     index = new[to_frames(path, len(new))]
     unchanged = np.arange(heard).clip(max=count - 1)

@@ -1,8 +1,9 @@
-"""Which pictures of a video are the one before, shown again.
+"""Which pictures of a video are the one before, shown again, and where pictures are missing.
 
 A picture that is shown again says nothing new, and where it was put in by mistake it is to go: an
 alignment is found among the others alone. Coding leaves small differences between copies, so that
-a picture counts as held where the face changes far less than it usually does.
+a picture counts as held where the face changes far less than it usually does. Where pictures are
+gone it changes by more, which tells less surely, as faces do not move evenly.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from scipy import stats
 
 from avbench.data import FloatArray, IntArray, UInt8Array
 
@@ -21,6 +23,18 @@ NEAR = 25
 """Pictures before and after that count as near by."""
 LEAST = 0.02
 """A usual change below this, in grey levels, means a still picture, of which none is held."""
+
+
+BESIDE, CALM = 5, 0.4
+"""Pictures before and after that a change is compared with, and their quantile that stands for a
+change with nothing missing."""
+GROWTH = 0.3
+"""A change across n pictures is ``n ** GROWTH`` times as large: less than n times, as faces swing
+to and fro and pictures are noisy."""
+TAILS = 3.0
+"""Degrees of freedom of Student's distribution, by which large departures happen now and then."""
+TIGHTEST = 0.1
+"""Least scale of the logarithm of a change that is believed."""
 
 
 def change(before: UInt8Array, after: UInt8Array, box: FloatArray) -> float:
@@ -86,3 +100,35 @@ def held(moved: FloatArray) -> IntArray:
     still = (values < SHARE * usual) & (usual > LEAST)
     still[:1] = False
     return np.cumsum(~still) - 1
+
+
+def missing(moved: FloatArray) -> FloatArray:
+    """Say how much better it explains the changes that pictures are missing.
+
+    Parameters
+    ----------
+    moved
+        Change before each picture that is not held, inf for the first; shape (T,).
+
+    Returns
+    -------
+    FloatArray
+        Natural logarithms of how much likelier the change before each picture is if one picture is
+        missing there, and if more (as for two); shape (T, 2).
+    """
+    out = np.zeros((len(moved), 2))
+    known = np.flatnonzero(np.isfinite(moved))
+    if len(known) < 2 * BESIDE:
+        return out
+    logs = np.log(np.asarray(moved, np.float64)[known] + 1e-3)
+    near = [logs[max(at - BESIDE, 0) : at + BESIDE + 1] for at in range(len(logs))]
+    excess = logs - np.array([np.quantile(some, CALM) for some in near])
+    below = -excess[excess < 0]  # nothing is missing there, so that they tell the spread
+    if not len(below):
+        return out
+    scale = max(float(np.median(below)) / stats.norm.ppf(0.75), TIGHTEST)
+    usual = stats.t.logpdf(excess / scale, TAILS)
+    for column, pictures in enumerate((2, 3)):
+        wider = excess - GROWTH * np.log(pictures)
+        out[known, column] = stats.t.logpdf(wider / scale, TAILS) - usual
+    return out

@@ -58,6 +58,27 @@ def test_lost_and_copied_pictures_are_found(seed: int) -> None:
     assert np.all(np.diff(found) >= 0)
 
 
+def test_the_pictures_themselves_tell_where_some_are_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    phase = np.random.default_rng(4).uniform(0, 6, (16, 16, 3))
+    waves = 127 + 100 * np.sin(phase + 0.05 * np.arange(FRAMES)[:, None, None, None])
+
+    def error() -> float:
+        found = []
+        for seed in range(3):
+            clip, shown = damaged(seed)
+            frames = waves[shown].astype(np.uint8)
+            frames[:, 0, 0, 0] = shown
+            index = Mend(Codes()).predict(Clip("clip", frames, clip.audio)).alignment.video_index
+            found.append(np.abs(index - alignment_of(shown).video_index).mean())
+        return float(np.mean(found))
+
+    seeing = error()
+    monkeypatch.setattr("baselines.mend.missing", lambda moved: np.zeros((len(moved), 2)))
+    assert seeing < 0.8 * error()
+
+
 def test_an_undamaged_clip_stays_as_it_is() -> None:
     clip, _ = damaged(0)
     frames = np.tile(clip.frames[:1], (FRAMES, 1, 1, 1))

@@ -192,7 +192,7 @@ def test_an_hour_needs_memory_for_its_votes_and_not_for_its_windows() -> None:
         whole(Nearest(), rows, how)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert peak < windows / 2
+        assert peak < 0.6 * windows
 
 
 def test_frames_beyond_the_rows_are_in_step() -> None:

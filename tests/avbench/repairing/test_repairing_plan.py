@@ -11,7 +11,7 @@ from avbench.aligning.whole import AlignedRows
 from avbench.data import Embeddings, FloatArray, IntArray
 from avbench.distort import alignment_of, drop_duplicate, rng_for
 from avbench.repairing.agreement import Surety, drift_of, over_time, surety
-from avbench.repairing.held import change, changes, held
+from avbench.repairing.held import change, changes, held, missing
 from avbench.repairing.plan import Part, edit_rows, edits, join, output_times, sound_times
 from avbench.repairing.vocoder import warp
 
@@ -82,6 +82,38 @@ def test_a_picture_shown_again_is_held_even_where_most_are() -> None:
 def test_a_still_or_steadily_moving_picture_has_none_that_is_held() -> None:
     for values in (np.zeros(60), np.full(60, 0.01), np.random.default_rng(0).uniform(1, 2, 60)):
         assert held(values).tolist() == list(range(60))
+
+
+def gaps(noise: float, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many pictures each change goes across, and the changes."""
+    rng = np.random.default_rng(seed)
+    across = rng.choice([1, 2, 3], 300, p=[0.7, 0.2, 0.1])
+    pace = np.exp(np.sin(np.arange(300) / 30))  # faces move now more, now less
+    moved = 3 * pace * across**0.4 * np.exp(noise * rng.standard_normal(300))
+    return across, np.append(np.inf, moved)
+
+
+def test_a_large_change_tells_of_missing_pictures() -> None:
+    across, moved = gaps(0.08)
+    told = missing(moved)
+    assert told.shape == (301, 2)
+    np.testing.assert_array_equal(told[0], 0)
+    one, more = told[1:].T
+    assert np.mean((one > 0) == (across > 1)) > 0.9
+    assert np.mean(more[across == 3] > one[across == 3]) > 0.7
+    np.testing.assert_allclose(missing(7 * moved), told, atol=0.02)
+
+
+def test_restless_faces_tell_little_of_missing_pictures() -> None:
+    calm, restless = (np.abs(missing(gaps(noise)[1])).mean() for noise in (0.08, 0.5))
+    assert restless < 0.5 * calm
+
+
+@pytest.mark.parametrize("moved", [np.array([np.inf, 2.0, 3.0]), np.ones(40), np.zeros(40)])
+def test_too_few_or_steady_changes_tell_of_no_gaps(moved: np.ndarray) -> None:
+    told = missing(moved)
+    assert np.isfinite(told).all()
+    assert (told <= 0).all()
 
 
 def test_only_the_face_counts_as_change() -> None:
