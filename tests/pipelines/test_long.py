@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,9 +27,11 @@ from test_facetracks import drifting, find_squares, scene
 from avbench.data import UInt8Array
 from avbench.media import write_video
 from avbench.shards import read_clips
+from avbench.synthetic import render_talking
 from pipelines import parts, stretches, units
 from pipelines.build import BuildReport, build
 from pipelines.faces import DETECTORS
+from pipelines.scoring import GROUP
 from pipelines.settings import FacetrackSettings
 from pipelines.stretches import count_parts, find_place, find_seams
 
@@ -317,6 +320,7 @@ from test_facetracks import find_squares
 from test_long import PARTS, make
 from pipelines import parts, stretches
 from pipelines.faces import DETECTORS
+from pipelines.scoring import GROUP
 
 DETECTORS["squares"] = lambda confidence: find_squares
 stretches.TOGETHER = PARTS
@@ -369,3 +373,24 @@ def test_the_bytes_survive_kills_in_every_round(shots: Path, divided: Path, tmp_
     assert len(set(begun)) == 2 * PARTS
     assert not list(out.rglob("*.part"))
     assert units.read_receipt(next(out.glob("work/facetracks/*"))) is not None
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_the_bytes_are_the_same_for_any_number_of_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    head = [cv2.resize(each, (192, 192)) for each in render_talking(3, seconds=1.4).pictures()]
+    shades = np.random.default_rng(2).uniform(0.3, 1, (29, 3))
+    lit = [(np.stack(head) * shade).astype(np.uint8) for shade in shades]
+    path = write(tmp_path / "v.mp4", np.concatenate(lit))
+    settings = {**SETTINGS, "detector": "blazeface", "detect_every": "10"}
+    made = []
+    for name, workers in (("local", 1), ("ray", 1), ("ray", 3)):
+        out = tmp_path / f"{name}-{workers}"
+        make(path, out, settings, engine=name, workers=workers, sync="record")
+        assert len(starts(out)) == 12
+        made.append(hashes(out))
+    assert made[0] == made[1] == made[2]
+    assert len(list(read_clips(tmp_path / "local-1"))) > GROUP
