@@ -78,17 +78,20 @@ def main(folder: Path, minutes: float, workers: Sequence[int], units: bool, sync
     sums: dict[str, str] = {}
     if units:
         sums["local"] = tell_units(video, folder / "local", sync)
-    alone = 0.0
+    first: tuple[int, float] | None = None
     for number in workers:
         out = folder / f"ray-{number}"
         seen = run(video, out, number, sync)
         sums[out.name] = (out / "SHA256SUMS").read_text()
-        alone = alone or seen.clock * number
+        words = f"{number} workers: {seen.clock:.0f} s by the clock"
+        if first is not None:
+            share = first[0] * first[1] / number / seen.clock
+            words += f" (efficiency {share:.2f} against {first[0]})"
+        first = first or (number, seen.clock)
         click.echo(
-            f"{number} workers: {seen.clock:.0f} s by the clock, efficiency "
-            f"{alone / number / seen.clock:.2f}; they took {sum(seen.cpu.values()):.0f} s of the "
-            f"processor and at most {max(seen.memory.values()):.2f} GiB each; load on "
-            f"{os.cpu_count()} cores {seen.load[0]:.1f} before and {seen.load[1]:.1f} after"
+            f"{words}; they took {sum(seen.cpu.values()):.0f} s of the processor and at most "
+            f"{max(seen.memory.values()):.2f} GiB each; load on {os.cpu_count()} cores "
+            f"{seen.load[0]:.1f} before and {seen.load[1]:.1f} after"
         )
     same = len(set(sums.values())) == 1
     click.echo(f"shards of {', '.join(sums)} are {'the same' if same else 'NOT the same'}")

@@ -11,12 +11,14 @@ from avbench.data import JSON
 from . import units
 from .engine import Engine
 from .phases import Phases, Work
+from .stretches import TOGETHER
 from .sync import score_unit
 from .units import publish, staging
 from .videos import Video
 
 GROUP = 40
-"""About so many clips are scored by one unit; a video of less than twice as many is not shared."""
+"""About so many clips are scored by one unit. A video of less than six times as many is scored by
+one, others by a multiple of `TOGETHER`."""
 
 
 def score_videos(
@@ -32,11 +34,11 @@ def score_videos(
         One for each video, with a payload as for `pipelines.sync.score_unit`.
     """
     undone = [job for job in jobs if units.read_receipt(job[1]) is None]
-    shared = [(job, divide(job)) for job in undone if len(job[2]["keys"]) >= 2 * GROUP]
+    divided = [(job, divide(job)) for job in undone]
+    shared = [(job, of_job) for job, of_job in divided if of_job]
     if shared:
-        others = [job for job in undone if len(job[2]["keys"]) < 2 * GROUP]
-        groups = [group for _, of_job in shared for group in of_job]
-        phases.run(engine, "sync", score_unit, [*groups, *others], ("sync", "group"))
+        groups = [group for job, of_job in divided for group in of_job or [job]]
+        phases.run(engine, "sync", score_unit, groups, ("sync", "group"))
     for (video, folder, _), of_job in shared:
         if not video.row.status:
             receipts = [units.read_receipt(group) or {} for _, group, _ in of_job]
@@ -50,11 +52,11 @@ def score_videos(
 
 
 def divide(job: Work) -> list[Work]:
-    """Return the jobs that together score the clips of one video."""
+    """Return the jobs that together score the clips of one video; none where it is not shared."""
     video, folder, payload = job
     keys: list[str] = payload["keys"]
-    count = round(len(keys) / GROUP)
-    edges = [len(keys) * number // count for number in range(count + 1)]
+    count = TOGETHER * round(len(keys) / (TOGETHER * GROUP))
+    edges = [len(keys) * number // count for number in range(count + 1)] if count else []
     return [
         (video, folder.with_name(f"{folder.name}-{n:03d}"), {**payload, "only": keys[a:b]})
         for n, (a, b) in enumerate(pairwise(edges))
