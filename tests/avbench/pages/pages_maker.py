@@ -47,9 +47,9 @@ def make(folder: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Path:
         write_source(source / name, seed=number, frames=60)
     (source / "junk.mp4").write_bytes(b"no video" * 50)
     (source / "notes.txt").write_text("notes")
-    monkeypatch.setattr(sync, "embed", lambda info, folder, extractor: info)
+    monkeypatch.setattr(sync, "embed", lambda info, folder, extractor, **seen: info)
     monkeypatch.setattr(sync, "measure", _measure)
-    monkeypatch.setattr(sync, "pair_wrongly", lambda rows, spans: {})
+    monkeypatch.setattr(sync, "pair_wrongly", lambda *of: {})
     monkeypatch.setattr(sync, "corrected", lambda rows, offset: {"offset": 0})
     chosen = {"engine": "local", "split": "test", "sync": "filter", "min_confidence": 0.12}
     chosen |= options
