@@ -23,8 +23,8 @@ GREY_KINDS = {
 }
 """Kind -> what is said of its frames."""
 KINDS = {**GREY_KINDS, "concealed": "damage that the decoder concealed"}
-_STEP = 4
-"""Every so many rows and columns are looked at."""
+_ROWS = 48
+"""At least so many rows of a picture are looked at, and as dense columns."""
 _MID, _NEAR = 128.0, 6.0
 """Brightness that decoders begin from, and how far from it these pictures are on average."""
 _EMPTY, _FAINT = 8.0, 20.0
@@ -68,7 +68,9 @@ class Spoilt:
 def is_grey(frame: Frame, most: float) -> bool:
     """Return whether a picture is mid grey, with a spread of brightness of ``most`` or less."""
     # Of a picture in RGB all three colours are looked at: in grey they are the same.
-    levels = frame.whole.planes[0][::_STEP, ::_STEP]
+    plane = frame.whole.planes[0]
+    step = max(min(plane.shape[:2]) // _ROWS, 1)
+    levels = plane[::step, ::step]
     return abs(float(levels.mean()) - _MID) <= _NEAR and float(levels.std()) <= most
 
 
