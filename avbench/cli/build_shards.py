@@ -228,7 +228,11 @@ def _places(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     help="Ray survives files that hang or crash the decoder; local is this one process, for a "
     "debugger and for small sets. The shards are the same.",
 )
-@click.option("--workers", type=int, help="Videos at a time; one less than CPUs if not given.")
+@click.option(
+    "--workers",
+    type=int,
+    help="Videos, or parts of long ones, at a time; one less than CPUs if not given.",
+)
 @click.option(
     "--address",
     "--ray-address",
@@ -242,7 +246,7 @@ def _places(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     "--time-limit",
     default=600.0,
     show_default=True,
-    help="Seconds granted to every video, on top of ten times its length.",
+    help="Seconds granted to every video, or part of a long one, on top of ten times its length.",
 )
 @click.option(
     "--memory-limit",
