@@ -190,7 +190,13 @@ class PatternMethod(OffsetMethod):
             ),
         )
 
-    def plan(self, steps: int | None, bfloat16: bool | None, rows: int | None) -> Recipe:
+    def plan(
+        self,
+        steps: int | None,
+        bfloat16: bool | None,
+        rows: int | None,
+        augment: float | None = None,
+    ) -> Recipe:
         """Return the recipe with what the caller asked for.
 
         Raises
@@ -199,7 +205,7 @@ class PatternMethod(OffsetMethod):
             If clips are too short to hold the largest windows at every offset: a head would never
             see the largest ones.
         """
-        recipe = with_options(self.RECIPE, steps, bfloat16, self._extractor.network)
+        recipe = with_options(self.RECIPE, steps, bfloat16, self._extractor.network, augment)
         recipe = recipe if rows is None else replace(recipe, rows=rows)
         sizes = self._classifier.config
         least = max(sizes.rows) + sizes.search
@@ -283,15 +289,25 @@ def with_options(
     steps: int | None,
     bfloat16: bool | None,
     network: Network,
+    augment: float | None = None,
 ) -> Recipe:
     """Return a recipe with what the caller asked for; bfloat16 where the CPU has it if None.
 
     Changes to pictures are those made for what the network sees, whole faces or mouths.
+
+    Raises
+    ------
+    UsageError
+        If the strength ``augment`` is asked of changes that have none.
     """
     kind = _changes_for(network)
     changes = recipe.augmentation
     if changes is not None and not isinstance(changes, kind):
         changes = kind()
+    if augment is not None:
+        if not isinstance(changes, Augmentation):
+            raise UsageError("--augment is for networks that look at mouths alone; leave it out")
+        changes = changes.times(augment)
     return replace(
         recipe,
         steps=recipe.steps if steps is None else steps,

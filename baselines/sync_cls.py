@@ -41,6 +41,7 @@ class SyncCls(PatternMethod):
         steps: int | None = None,
         rate: float = 2e-3,
         rows: int | None = None,
+        augment: float | None = None,
         bfloat16: bool | None = None,
         cache_mib: int = CACHE_MIB,
         state: Path | None = None,
@@ -50,7 +51,7 @@ class SyncCls(PatternMethod):
         ``rows`` are the five-frame windows taken of a clip.
         """
         network, classifier = self._extractor.network, self._classifier
-        recipe = self.plan(steps, bfloat16, rows)
+        recipe = self.plan(steps, bfloat16, rows, augment)
         data = training_set(clips, recipe, cache_mib, network)
 
         def loss_of(batch: Batch, rng: np.random.Generator) -> torch.Tensor:

@@ -47,6 +47,7 @@ class SyncE2E(PatternMethod):
         steps: int | None = None,
         rate: float = 3e-4,
         rows: int | None = None,
+        augment: float | None = None,
         bfloat16: bool | None = None,
         cache_mib: int = CACHE_MIB,
         state: Path | None = None,
@@ -57,7 +58,7 @@ class SyncE2E(PatternMethod):
         clip.
         """
         network, classifier = self._extractor.network, self._classifier
-        recipe = self.plan(steps, bfloat16, rows)
+        recipe = self.plan(steps, bfloat16, rows, augment)
         data = training_set(clips, recipe, cache_mib, network)
         angular = AngularLoss(self._scale)
 

@@ -150,6 +150,7 @@ class SyncNet(OffsetMethod):
         rng: np.random.Generator,
         steps: int | None = None,
         rate: float | None = None,
+        augment: float | None = None,
         bfloat16: bool | None = None,
         cache_mib: int = CACHE_MIB,
         state: Path | None = None,
@@ -174,6 +175,8 @@ class SyncNet(OffsetMethod):
             Batches; as many as the recipe has where None.
         rate
             Peak learning rate; that of the published recipe, else 2e-3, where None.
+        augment
+            Strength of the changes to pictures and sound, up to 1, as which it counts where None.
         bfloat16
             Compute in bfloat16; None: where the CPU has instructions for it.
         cache_mib
@@ -217,7 +220,7 @@ class SyncNet(OffsetMethod):
         where = _device(device)
         half = True if bfloat16 is None and where.type != "cpu" else bfloat16
         own = self.SHAPES if truth else self.RECIPE
-        plan = with_options(published.recipe if published else own, steps, half, network)
+        plan = with_options(published.recipe if published else own, steps, half, network, augment)
         plan = replace(plan, clips=batch or plan.clips)
         shapes = MouthTruth(truth) if truth else None
         data = training_set(clips, plan, cache_mib, network, shapes)

@@ -58,6 +58,7 @@ class SyncNetLocal(SyncNet):
         steps: int | None = None,
         rate: float = 1e-3,
         batch: int | None = None,
+        augment: float | None = None,
         bfloat16: bool | None = None,
         cache_mib: int = CACHE_MIB,
         state: Path | None = None,
@@ -75,7 +76,7 @@ class SyncNetLocal(SyncNet):
         """
         network = self._extractor.network
         sizes = CorruptRecipe(laws=law)
-        recipe = with_options(self.RECIPE, steps, bfloat16, network)
+        recipe = with_options(self.RECIPE, steps, bfloat16, network, augment)
         recipe = replace(recipe, clips=batch or recipe.clips)
         data = without_held_out(training_set(clips, recipe, cache_mib, network))
         matching = ColumnLoss(self._scale)

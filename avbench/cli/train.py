@@ -98,6 +98,13 @@ if TYPE_CHECKING:
     default=None,
     help="Five-frame windows of a clip in a batch (sync-cls, sync-e2e).  [default: the method's]",
 )
+@click.option(
+    "--augment",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=None,
+    help="Strength of the changes to pictures and sound; weaker ones suit short runs.  "
+    "[default: 1]",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--threads", type=click.IntRange(1), default=None, help="CPU threads.  [default: all cores]"

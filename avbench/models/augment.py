@@ -5,6 +5,7 @@ One change per clip, the same for all of its frames, as a camera, a light or a r
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from torch.nn import functional as F
 
 from avbench import features
+from avbench.errors import UsageError
 from avbench.models import spectra
 from avbench.models.trainset import Batch
 
@@ -41,6 +43,38 @@ class Augmentation:
     """Speech above the added noise."""
     band_drop: float = 0.3
     """Probability that some bands say nothing."""
+
+    def times(self, strength: float) -> Augmentation:
+        """Return changes of another strength: 0 hardly changes anything, 1 is this one.
+
+        Factors are brought nearer to 1 on their logarithm, amplitudes and probabilities shrink.
+
+        >>> half = Augmentation(zoom=(0.81, 1.21), shift=0.12, snr_db=(0.0, 20.0)).times(0.5)
+        >>> [round(value, 2) for value in (*half.zoom, half.shift, *half.snr_db)]
+        [0.9, 1.1, 0.06, 6.02, 26.02]
+        """
+        if not 0 < strength <= 1:
+            raise UsageError(f"got an augmentation of strength {strength}, expected 0 to 1")
+
+        def factors(bounds: tuple[float, float]) -> tuple[float, float]:
+            return bounds[0] ** strength, bounds[1] ** strength
+
+        low, high = self.snr_db
+        quieter = -20 * math.log10(strength)
+        return Augmentation(
+            zoom=factors(self.zoom),
+            aspect=self.aspect * strength,
+            rotation=self.rotation * strength,
+            shift=self.shift * strength,
+            gamma=factors(self.gamma),
+            gain=factors(self.gain),
+            noise=self.noise * strength,
+            cutout=self.cutout * strength,
+            warp=factors(self.warp),
+            tilt=self.tilt * strength,
+            snr_db=(low + quieter, high + quieter),
+            band_drop=self.band_drop * strength,
+        )
 
 
 @dataclass(frozen=True)

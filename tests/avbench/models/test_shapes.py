@@ -188,6 +188,16 @@ def test_options_that_need_each_other(made):
         small.fit(clips, rng=np.random.default_rng(0), steps=1, loss=MOUTH_SHAPE, truth=[folder])
 
 
+def test_the_strength_of_changes_is_kept_with_the_weights(made):
+    _, clips = made
+    method = SyncNet.start(rng=np.random.default_rng(0), config=LATE)
+    method.fit(clips, rng=np.random.default_rng(0), steps=1, batch=2, augment=0.5)
+    assert method.report.recipe["augmentation"]["shift"] == augment.Augmentation().shift / 2
+    published = SyncNet.start(rng=np.random.default_rng(0), architecture="syncnet-2016")
+    with pytest.raises(UsageError, match="--augment is for networks that look at mouths"):
+        published.fit(clips, rng=np.random.default_rng(0), steps=1, augment=0.5)
+
+
 def test_a_late_fusion_network_survives_its_checkpoint(tmp_path):
     network = SyncNet.start(rng=np.random.default_rng(0), config=LATE)
     network.save(tmp_path / "late.safetensors")

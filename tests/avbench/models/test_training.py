@@ -182,6 +182,24 @@ STILL = augment.Augmentation(
 )  # fmt: skip
 
 
+def test_changes_have_a_strength(data):
+    whole = augment.Augmentation()
+    assert whole.times(1.0) == whole
+    faint, plain = whole.times(1e-6), replace(RECIPE, augmentation=None)
+    batch = data.draw(np.random.default_rng(0), 4, plain.num_frames)
+    changed = augment.apply(batch, replace(faint, snr_db=(200.0, 200.0)), np.random.default_rng(2))
+    kept = augment.centre(batch)
+    # Mirrored or not, the pictures are all of one brightness.
+    assert torch.allclose(changed.pictures, kept.pictures, atol=2e-3)
+    assert torch.allclose(changed.sound, kept.sound, atol=1e-3)
+    half = whole.times(0.5)
+    assert whole.zoom[0] < half.zoom[0] < 1 < half.zoom[1] < whole.zoom[1]
+    assert half.snr_db[0] > whole.snr_db[0]
+    for wrong in (0.0, 1.1):
+        with pytest.raises(UsageError, match="expected 0 to 1"):
+            whole.times(wrong)
+
+
 def test_no_change_is_the_plain_centre():
     plain = augment.centre(batch_of())
     changed = augment.apply(batch_of(), STILL, np.random.default_rng(0))
