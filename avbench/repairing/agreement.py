@@ -37,7 +37,7 @@ DOUBT, CLEAR = 0.75, 5.0
 confidence from which on any is."""
 WORTH = 3.0
 """How often what remains a drift must be for its repair to be called good."""
-REMAINS, AT_LEAST = 1.1, 0.5
+REMAINS, AT_LEAST = 0.9, 0.5
 """Drift that remains after a repair, in units of what the drawn alignments say, and what comes on
 top of it in frames: posteriors take neighbouring rows for independent of each other, which they are
 not, and recordings are themselves out by a fraction of a frame."""
