@@ -321,7 +321,7 @@ def test_an_aligner_answers_a_constant_offset_by_the_vote_of_its_frames(offset: 
     task = OffsetTask(lengths=(40,), search=6, repeats=8, family="tae-single")
     method = Planted(noise=0.2)
     outcome = measure(method, task=task, clips=[simulated.clip(7, 120, offset=offset)])
-    assert method.shapes == [(8, 31, 25), (8, 36, 25), (8, 31, 25)]
+    assert method.shapes == [(8, seen, 25) for seen in (31, 33, 36, 34, 31)]
     assert value(outcome, "planted", "accuracy@0") == 1
     assert value(outcome, "planted", "max_absolute_error") == 0
 
