@@ -241,7 +241,7 @@ def test_it_learns_to_follow_a_line(name):
         target = torch.from_numpy(rng.integers(0, 5, (count, 1)) + np.arange(6))
         return torch.gather(video, 1, target[..., None].expand(-1, -1, 8)), video, target
 
-    for _ in range(120):
+    for _ in range(200):
         audio, video, target = window(32)
         optimiser.zero_grad()
         decoder.loss(audio, video, target).backward()
