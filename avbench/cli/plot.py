@@ -9,33 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from avbench.cli._figures import data_option, figure_options, write, write_data
+from avbench.cli._results import LENGTH, METHODS, RESULTS, TOLERANCE, longest, methods_to_draw, read
 from avbench.cli.plot_distances import pairs, responses
 from avbench.cli.plot_patterns import before_after, gradients
 from avbench.cli.plot_similarity import similarity
+from avbench.cli.plot_speech import speech
 from avbench.errors import DataError, UnknownName
 
 if TYPE_CHECKING:
     from avbench.distort import Law
     from avbench.results import Run
 
-RESULTS = click.argument("results", type=click.Path(file_okay=False, path_type=Path))
-METHODS = click.option(
-    "--method",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    help="Method to draw; repeat it for several.  [default: all that do not see the truth]",
-)
-LENGTH = click.option(
-    "--length", type=int, default=None, help="Window length.  [default: the longest]"
-)
-TOLERANCE = click.option(
-    "--tolerance",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Largest error that counts as right, in frames.",
-)
 KNOWS_NOTHING = "constant"
 """A method that frames a table and never ranks."""
 
@@ -56,7 +40,7 @@ def command() -> None:
     """
 
 
-for drawn_from_clips in (similarity, responses, pairs, before_after, gradients):
+for drawn_from_clips in (similarity, responses, pairs, before_after, gradients, speech):
     command.add_command(drawn_from_clips)
 
 
@@ -86,16 +70,16 @@ def accuracy(
     """
     from avbench import plots
 
-    run = _read(results)
+    run = read(results)
     task = run.block["task"]
-    write_data(data, plots.accuracy_table(run.scores, methods=_chosen(run, names)))
+    write_data(data, plots.accuracy_table(run.scores, methods=methods_to_draw(run, names)))
     write(
         plots.accuracy,
         out,
         run.scores,
         search=int(task["search"]),
         truth=task.get("rules", {}).get("truth", "uniform"),
-        methods=_chosen(run, names),
+        methods=methods_to_draw(run, names),
         spread=spread,
     )
 
@@ -119,9 +103,9 @@ def confusion(
     """
     from avbench import plots
 
-    run = _read(results)
-    methods = _chosen(run, names)
-    options: dict[str, Any] = {"methods": methods, "length": _length(run, length)}
+    run = read(results)
+    methods = methods_to_draw(run, names)
+    options: dict[str, Any] = {"methods": methods, "length": longest(run, length)}
     write_data(data, plots.confusion_table(run.predictions, **options))
     write(plots.confusion, out, run.predictions, **options)
 
@@ -146,8 +130,8 @@ def risk_coverage(
     """
     from avbench import plots
 
-    run = _read(results)
-    length = _length(run, length)
+    run = read(results)
+    length = longest(run, length)
     methods = _confident(run, names, length)
     options = {"methods": methods, "length": length, "tolerance": tolerance}
     write(plots.risk_coverage, out, run.predictions, **options)
@@ -173,8 +157,8 @@ def confidence(
     """
     from avbench import plots
 
-    run = _read(results)
-    length = _length(run, length)
+    run = read(results)
+    length = longest(run, length)
     methods = _confident(run, names, length)
     options = {"methods": methods, "length": length, "tolerance": tolerance}
     write(plots.confidence, out, run.predictions, **options)
@@ -197,9 +181,9 @@ def errors(results: Path, names: Sequence[str], length: int | None, **out: Any) 
     """
     from avbench import plots
 
-    run = _read(results)
-    methods = _chosen(run, names)
-    write(plots.errors, out, run.predictions, methods=methods, length=_length(run, length))
+    run = read(results)
+    methods = methods_to_draw(run, names)
+    write(plots.errors, out, run.predictions, methods=methods, length=longest(run, length))
 
 
 @command.command("differences", short_help="Paired differences between methods.")
@@ -234,19 +218,19 @@ def differences(
     """
     from avbench import plots
 
-    run = _read(results)
+    run = read(results)
     if not run.comparisons:
         raise DataError(f"{results} holds no paired comparisons; measure two methods or more")
     if against is not None:
-        _chosen(run, [against])
+        methods_to_draw(run, [against])
     if not names:  # what knows nothing is no rival, and would stretch the axis
-        names = [name for name in _chosen(run, ()) if name != KNOWS_NOTHING]
+        names = [name for name in methods_to_draw(run, ()) if name != KNOWS_NOTHING]
     write(
         plots.differences,
         out,
         run.comparisons,
         metric=metric,
-        methods=_chosen(run, names),
+        methods=methods_to_draw(run, names),
         against=against,
         windows=lengths or None,
     )
@@ -316,31 +300,11 @@ def drift(laws: Sequence[Law], length: int, clips: int, limit: int, seed: int, *
     write(plots.drift, out, {law: plots.drawn_offsets(law, **options) for law in chosen})
 
 
-def _read(results: Path) -> Run:
-    from avbench.results import read_run
-
-    return read_run(results)
-
-
-def _length(run: Run, length: int | None) -> int:
-    return length or max(row.window for row in run.scores)
-
-
-def _chosen(run: Run, names: Sequence[str]) -> list[str]:
-    """Return the methods asked for, or all that do not see the truth."""
-    measured = {row.method for row in run.scores}
-    for name in names:
-        if name not in measured:
-            raise UnknownName("method", name, measured)
-    told = {name for name, facts in run.block["methods"].items() if facts["sees_truth"]}
-    return list(names) or sorted(measured - told) or sorted(measured)
-
-
 def _confident(run: Run, names: Sequence[str], length: int) -> list[str]:
     """Return the methods asked for, or all that say how sure they are."""
     from avbench import plots
 
-    chosen = _chosen(run, names)
+    chosen = methods_to_draw(run, names)
     if names:
         return chosen
     found = [name for name in chosen if plots.has_confidence(run.predictions, name, length)]

@@ -16,6 +16,7 @@ from avbench.plots.pairs import Separation, drawn_pairs, pairs, separation
 from avbench.plots.patterns import Twin, before_after, contrast, gradients, twin_table
 from avbench.plots.responses import Responses, response_curves, response_table, responses
 from avbench.plots.rows import SyncedRows
+from avbench.plots.speech import speech, speech_table, window_shares
 from avbench.plots.style import DPI, FORMATS, MARKERS, PALETTE, PRINT_DPI, save
 
 __all__ = [
@@ -52,5 +53,8 @@ __all__ = [
     "save",
     "separation",
     "similarity",
+    "speech",
+    "speech_table",
     "twin_table",
+    "window_shares",
 ]
