@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -128,13 +128,15 @@ class _Builder:
         """Go through the phases."""
         for folder in ("facetracks", "parts", "sync", "prints", "pack"):
             units.sweep(self.work / folder)
-        videos = self._inputs()
-        done = self._finished(videos)
-        if done is not None:
-            return done
-        active = [video for video in videos if not video.row.status]
-        settings = self.options.engine_settings()
-        with open_engine(settings, self.work / "stacks") as engine:
+        with open_engine(self.options.engine_settings(), self.work / "stacks") as engine:
+            # Files that were never hashed mean work, unless the set is there: they may be copies.
+            fresh = not (self.out / shards.MANIFEST).exists()
+            first = partial(units.warm_up, self.process, self.settings)
+            videos = self._inputs(partial(engine.begin, first) if fresh else None)
+            done = self._finished(videos)
+            if done is not None:
+                return done
+            active = [video for video in videos if not video.row.status]
             self._facetracks(engine, active)
             self._score(engine, active)
             self._compare(engine, active)
@@ -172,13 +174,16 @@ class _Builder:
         lines.append("pack: shards will be written")
         return lines
 
-    def _inputs(self) -> list[Video]:
-        """Find and name the inputs, and close those that are not worth trying."""
+    def _inputs(self, meanwhile: Callable[[], None] | None = None) -> list[Video]:
+        """Find and name the inputs, and close those that are not worth trying.
+
+        ``meanwhile`` is called while files are hashed, if there is anything to hash.
+        """
         found = units.discover(self.sources, exclude=self.out)
         if self.corpus:
             found = self.corpus.claim(found)
         cache = self.work / "hashes.json" if self.work.is_dir() else None
-        hashes = units.Hashes(cache)
+        hashes = units.Hashes(cache, meanwhile)
         videos, seen = [], dict[str, Source]()
         for source in units.identify(found, hashes, self.options.limit):
             row = Row(source.root, source.relative, "", video_id=source.video_id)

@@ -91,6 +91,13 @@ class Engine(Protocol):
         """Run ``function`` on the payload of every job, yielding outcomes as they complete."""
         ...
 
+    def begin(self, function: Function) -> None:
+        """Start the workers before there are jobs, and let each run ``function`` once by itself.
+
+        Nobody waits for that, and nobody asks what became of it: it may load what jobs will need.
+        """
+        ...
+
     def __enter__(self) -> Engine: ...
 
     def __exit__(self, *error: object) -> None: ...
@@ -145,6 +152,9 @@ class LocalEngine:
     def __exit__(self, *error: object) -> None:
         return None
 
+    def begin(self, function: Function) -> None:
+        """Do nothing: this process is there, and waits for nobody."""
+
     def map(self, function: Function, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """Run the jobs in order."""
         for job in jobs:
@@ -154,15 +164,18 @@ class LocalEngine:
 
 
 class RayEngine:
-    """Units as Ray tasks, at most ``workers`` in flight; Ray starts with the first job.
+    """Units as Ray tasks, at most ``workers`` at a time; Ray starts with the first job.
 
-    A private Ray ends with this engine. Where this process is killed outright, the servers and
-    workers end at once, and two idle helpers of Ray's own within about a minute.
+    A private Ray has as many slots as there are workers, and a task for each waits in its queue, so
+    that no worker waits for this process. It ends with this engine. Where this process is killed
+    outright, the servers and workers end at once, and two idle helpers of Ray's own within about a
+    minute.
     """
 
     def __init__(self, settings: EngineSettings, scratch: Path) -> None:
         self._settings, self._scratch = settings, scratch
         self._session: Path | None = None
+        self._private = settings.address == "local"
         self._workers = settings.workers or max(1, available_cpus() - 1)
         self._ray: Any = None
 
@@ -174,20 +187,34 @@ class RayEngine:
             self._ray.shutdown()
         if self._session is not None:
             shutil.rmtree(self._session, ignore_errors=True)
+        self._warm.unlink(missing_ok=True)
+
+    @property
+    def _warm(self) -> Path:
+        """Stack of a worker that hangs before it has a job; it then has not begun."""
+        return self._scratch / "begin.stack"
+
+    def begin(self, function: Function) -> None:
+        """Start Ray and its workers."""
+        remote = self._remote()
+        for _ in range(self._workers if self._private else 0):
+            remote.remote(function, {}, self._settings.time_limit_s, str(self._warm))
 
     def map(self, function: Function, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """Run the jobs, yielding outcomes as they complete."""
         if not jobs:
             return
-        ray = self._start()
-        remote = ray.remote(run_on_worker).options(num_cpus=1, max_retries=0)
+        remote = self._remote()
+        ray = self._ray
+        # Others may use the slots of a cluster that is not ours.
+        most = 2 * self._workers if self._private else self._workers
         waiting = [(job, 1) for job in reversed(jobs)]
         running: dict[Any, tuple[Job, int, Path]] = {}
         interrupts = Interrupts()
         try:
             while waiting or running:
                 interrupts.check()
-                while waiting and len(running) < self._workers:
+                while waiting and len(running) < most:
                     job, attempt = waiting.pop()
                     stack = self._scratch / f"{uuid.uuid4().hex}.stack"
                     ref = remote.remote(
@@ -229,6 +256,10 @@ class RayEngine:
         finally:
             stack.unlink(missing_ok=True)
 
+    def _remote(self) -> Any:
+        """Return what sends a unit to a worker, once Ray has started."""
+        return self._start().remote(run_on_worker).options(num_cpus=1, max_retries=0)
+
     def _start(self) -> Any:
         """Start or join Ray once; quiet, bounded, and blind to the caller's folder."""
         if self._ray is not None:
@@ -238,29 +269,18 @@ class RayEngine:
         import ray
 
         _hush()
-        # An empty working directory keeps a `pipelines` or `baselines` folder in the caller's
-        # directory from hiding the installed packages on the workers.
         self._session = _session_folder()
-        empty = self._session / "empty"
-        empty.mkdir()
         options: dict[str, Any] = {
             "address": self._settings.address,
-            "runtime_env": {"working_dir": str(empty), "env_vars": _ONE_THREAD},
             "log_to_driver": False,
             "logging_level": "ERROR",
             "configure_logging": True,
         }
-        if self._settings.address == "local":
-            options |= {
-                "num_cpus": self._workers,
-                "num_gpus": 0,
-                "object_store_memory": self._settings.object_store_mb * 2**20,
-                "include_dashboard": False,
-                "_temp_dir": str(self._session),
-            }
+        options |= self._own() if self._private else self._joined()
         try:
             _knock(self._settings.address)
-            ray.init(**options)
+            with _bare(self._private):
+                ray.init(**options)
         except Exception as error:
             cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise AvbenchError(
@@ -268,9 +288,69 @@ class RayEngine:
                 "or check --address"
             ) from error
         self._ray = ray
-        if self._settings.address != "local" and self._settings.workers is None:
+        if not self._private and self._settings.workers is None:
             self._workers = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         return ray
+
+    def _own(self) -> dict[str, Any]:
+        """Return what a private Ray is started with."""
+        from ray.job_config import JobConfig
+
+        class Blind(JobConfig):
+            """Says that its workers have a folder to work in, and so need not see the caller's.
+
+            A `pipelines` or `baselines` folder there would hide the installed packages. To have Ray
+            make them a folder takes every worker a process more.
+            """
+
+            def _runtime_env_has_working_dir(self) -> bool:
+                return True
+
+        return {
+            "job_config": Blind(),
+            "num_cpus": self._workers,
+            "num_gpus": 0,
+            "object_store_memory": self._settings.object_store_mb * 2**20,
+            "include_dashboard": False,
+            "_temp_dir": str(self._session),
+        }
+
+    def _joined(self) -> dict[str, Any]:
+        """Return what a running cluster is joined with: an empty folder for its workers."""
+        assert self._session is not None
+        empty = self._session / "empty"
+        empty.mkdir()
+        return {"runtime_env": {"working_dir": str(empty), "env_vars": _ONE_THREAD}}
+
+
+@contextlib.contextmanager
+def _bare(private: bool) -> Iterator[None]:
+    """Keep a private Ray from starting servers that nobody asks, and give its workers one thread.
+
+    Its dashboard, autoscaler and forwarder of logs take longer to start than the rest of it. There
+    is no option to leave them out.
+    """
+    if not private:
+        yield
+        return
+    from ray._private.node import Node
+
+    starts = {name: getattr(Node, name) for name in _NEEDLESS}
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(_ONE_THREAD)
+    try:
+        for name in starts:
+            setattr(Node, name, lambda *_, **__: None)
+        yield
+    finally:
+        for name, start in starts.items():
+            setattr(Node, name, start)
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+_NEEDLESS = ("start_api_server", "start_monitor", "start_log_monitor")
+"""What starts a server that a private Ray can do without."""
 
 
 def _hush() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import faulthandler
+import os
 import resource
 import signal
 import sys
@@ -86,10 +87,12 @@ def run_on_worker(
 ) -> Mapping[str, JSON]:
     """Run one unit in a worker process that ends itself when the unit hangs.
 
-    The watchdog is a native thread: it works where the unit holds the interpreter lock for ever,
-    and it writes where the unit hung before it ends the process.
+    It works in the folder of ``stack``, wherever the worker was started. The watchdog is a native
+    thread: it works where the unit holds the interpreter lock for ever, and it writes where the
+    unit hung before it ends the process.
     """
     global _rearm
+    os.chdir(Path(stack).parent)
     with Path(stack).open("w") as file:
 
         def arm(seconds: float) -> None:

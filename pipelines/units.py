@@ -228,24 +228,39 @@ class Hashes:
     ----------
     cache
         Where they are remembered; nowhere where None.
+    meanwhile
+        Called while files are being hashed, where there are some whose hash is not remembered.
     """
 
-    def __init__(self, cache: Path | None = None) -> None:
-        self._path = cache
+    def __init__(
+        self, cache: Path | None = None, meanwhile: Callable[[], None] | None = None
+    ) -> None:
+        self._path, self._meanwhile = cache, meanwhile
         self._known: dict[str, str] = (read_json(cache) if cache else None) or {}
 
     def __call__(self, paths: Sequence[Path]) -> list[str]:
         """Return the hash of each file, empty where it cannot be read."""
         # Hashing lets go of the interpreter lock, and a network disk serves several readers.
+        new = self._meanwhile and any(self._mark(path) not in self._known for path in paths)
         with ThreadPoolExecutor(4) as pool:
-            hashes = list(track(pool.map(self._one, paths), "hash", len(paths), "file"))
+            try:
+                running = pool.map(self._one, paths)
+                if new and self._meanwhile:
+                    self._meanwhile()
+                hashes = list(track(running, "hash", len(paths), "file"))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         if self._path is not None:
             write_atomic(self._path, json.dumps(self._known, sort_keys=True).encode())
         return hashes
 
+    def _mark(self, path: Path) -> str:
+        return "|".join(map(str, [clean(str(path)), *mark_of(path)]))
+
     def _one(self, path: Path) -> str:
         try:
-            mark = "|".join(map(str, [clean(str(path)), *mark_of(path)]))
+            mark = self._mark(path)
             if mark not in self._known:
                 self._known[mark] = hash_file(path)
             return self._known[mark]
@@ -349,6 +364,14 @@ THINNEST = 1000.0
 """A video of fewer bytes per second than this is not believed to be so long."""
 SLOWEST = 10.0
 """Seconds granted per second of video, on top of the time limit."""
+
+
+def warm_up(process: Process, settings: Any, payload: Mapping[str, JSON]) -> JSON:
+    """Load what takes longest to load: the modules of the facetrack step, and its detector."""
+    from .faces import load_detector
+
+    load_detector(settings.detector, settings.confidence, settings.detector_weights)
+    return None
 
 
 def facetrack_unit(process: Process, settings: Any, payload: Mapping[str, JSON]) -> JSON:
