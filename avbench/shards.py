@@ -16,11 +16,12 @@ import os
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
@@ -145,7 +146,7 @@ class ShardWriter:
         samples = [sample for sample, _ in self._pending]
         index = pd.DataFrame([{**row, "shard": f"{stem}.tar"} for _, row in self._pending])
         tar = self.directory / f"{stem}.tar"
-        write_atomic(tar, _tar_bytes(samples))
+        _write_tar(tar, samples)
         buffer = io.BytesIO()
         index.to_parquet(buffer, index=False)
         write_atomic(tar.with_suffix(".parquet"), buffer.getvalue())
@@ -162,24 +163,23 @@ class ShardWriter:
         self._pending, self._pending_bytes = [], 0
 
 
-def _tar_bytes(samples: Iterable[Sample]) -> bytes:
-    import webdataset
-
-    buffer = io.BytesIO()
-    with webdataset.TarWriter(buffer, encoder=False, mtime=0, user="", group="", mode=0o644) as tar:
+def _write_tar(path: Path, samples: Iterable[Sample]) -> None:
+    """Write members as webdataset's own writer does, whose import would bring torch along."""
+    with _written(path) as file, tarfile.open(fileobj=file, mode="w") as tar:
         for sample in samples:
             alignment = io.BytesIO()
             np.save(alignment, sample.alignment.video_index, allow_pickle=False)
-            members: dict[str, Any] = {
-                "__key__": sample.key,
+            members = {
                 "alignment.npy": alignment.getvalue(),
                 "flac": sample.sound,
                 "json": to_json(sample.info).encode(),
                 "mp4": sample.video,
                 **sample.more,
             }
-            tar.write(members)
-    return buffer.getvalue()
+            for ending, data in sorted(members.items()):
+                member = tarfile.TarInfo(f"{sample.key}.{ending}")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
 
 
 def finish_set(directory: Path, shards: Iterable[ShardInfo], recipe: Mapping[str, JSON]) -> None:
@@ -424,9 +424,15 @@ def write_json(path: Path, value: JSON) -> None:
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that it is either whole or absent: part, sync, rename."""
+    with _written(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[BinaryIO]:
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
-        file.write(data)
+        yield file
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)

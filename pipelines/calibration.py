@@ -22,7 +22,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from avbench.data import FloatArray
 from avbench.syncing.reading import MOST_DEGREES, ROWS_A_DEGREE
@@ -143,6 +142,8 @@ class Calibration:
             Largest offset tried.
         """
         if not self.usable:
+            from scipy import stats
+
             tail = float(stats.t.sf(height, min(rows / ROWS_A_DEGREE, MOST_DEGREES)))
             return min(1.0, (2 * search + 1) * tail)
         knee, excess = self._tail()

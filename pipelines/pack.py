@@ -23,7 +23,7 @@ from avbench import media, progress
 from avbench.data import JSON, Alignment, FloatArray, IntArray
 from avbench.distort import Law, alignment_of, draw_offset, drop_duplicate, rng_for
 from avbench.errors import UnknownName, UsageError
-from avbench.shards import MANIFEST, Sample, ShardInfo, ShardWriter, write_atomic, write_json
+from avbench.shards import MANIFEST, Sample, ShardInfo, ShardWriter, to_json, write_atomic
 from avbench.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, describe_offset, offset_to_ms
 
 from . import pairs
@@ -168,10 +168,10 @@ def _prepare_clip(
     cut = cut_corrected(frames, before, after, distortion, rng, early)
     sound = media.read_sound(tracks / f"{key}.flac")
     piece = take_sound(sound, cut.sound_start, len(cut.shown), stored_context(sound, frames))
-    write_atomic(part / f"{key}.flac", media.encode_sound(piece))
+    (part / f"{key}.flac").write_bytes(media.encode_sound(piece))
     if not np.array_equal(cut.shown, np.arange(frames)):
         for name in (f"{key}.mp4", *(f"{key}.{kind}" for kind in _more(info))):
-            write_atomic(part / name, media.reorder_video(tracks / name, cut.shown))
+            (part / name).write_bytes(media.reorder_video(tracks / name, cut.shown))
     alignment = cut.alignment
     if "alignment" in info:
         alignment = truth_after(cut, np.array(info["alignment"], np.int64))
@@ -186,7 +186,7 @@ def _prepare_clip(
     }
     if distortion.kind != "none":
         truth["distortion"]["max_offset"] = distortion.max_offset
-    write_json(part / f"{key}.truth.json", truth)
+    (part / f"{key}.truth.json").write_text(to_json(truth), encoding="utf-8")
     start = int(info["start"])
     return [start + int(cut.shown[0]), start + int(cut.shown[-1]) + 1]
 

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from numpy.typing import NDArray
 
 from avbench import media
 from avbench.data import JSON, FloatArray, UInt8Array
-from avbench.shards import write_atomic
 from avbench.timing import FPS, SAMPLE_RATE
 
 from .units import digest_of, publish, staging
@@ -73,9 +71,7 @@ def print_unit(payload: Mapping[str, JSON]) -> JSON:
     with staging(folder) as part:
         for key in keys:
             made = fingerprint(tracks, key)
-            buffer = io.BytesIO()
-            np.savez(buffer, **vars(made))
-            write_atomic(part / f"{key}.npz", buffer.getvalue())
+            np.savez(part / f"{key}.npz", **vars(made))
         publish(part, folder, {"keys": keys})
     return None
 

@@ -24,7 +24,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from avbench.data import FloatArray
 from avbench.similarity import diagonal_means, pick_offset
@@ -99,6 +98,8 @@ def read_offset(
         raise ValueError(
             f"got {similarity.shape = }, expected a square of {least_rows(search)} or more"
         )
+    from scipy import stats
+
     stop = rows if stop is None else stop
     centred = _centred(similarity)
     chance = _chance(centred, search, start, stop)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from avbench.metrics.perceptual import WINDOWS, inside
 from avbench.syncing.reading import FAIR, GOOD, Reading
@@ -113,6 +112,8 @@ def chance(p_values: Sequence[float], faces: int, search: int) -> float:
     >>> chance([0.02], 1, 15), round(chance([0.02], 3, 15), 3), chance([0.02, 0.02], 2, 15) < 0.001
     (0.02, 0.06, True)
     """
+    from scipy import stats
+
     ordered = np.sort(np.maximum(p_values, 1e-300))
     lucky = 3 / (2 * search + 1)
     bounds = [float(faces * ordered[0])]
