@@ -131,8 +131,9 @@ class _Builder:
         with open_engine(self.options.engine_settings(), self.work / "stacks") as engine:
             # Files that were never hashed mean work, unless the set is there: they may be copies.
             fresh = not (self.out / shards.MANIFEST).exists()
-            first = partial(units.warm_up, self.process, self.settings)
-            videos = self._inputs(partial(engine.begin, first) if fresh else None)
+            # The videos of a corpus may come with crops, for which no detector is needed.
+            load = None if self.corpus else partial(units.warm_up, self.process, self.settings)
+            videos = self._inputs(partial(engine.begin, load) if fresh else None)
             done = self._finished(videos)
             if done is not None:
                 return done

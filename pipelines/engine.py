@@ -91,8 +91,8 @@ class Engine(Protocol):
         """Run ``function`` on the payload of every job, yielding outcomes as they complete."""
         ...
 
-    def begin(self, function: Function) -> None:
-        """Start the workers before there are jobs, and let each run ``function`` once by itself.
+    def begin(self, function: Function | None = None) -> None:
+        """Start the workers before there are jobs, and let each run ``function`` by itself.
 
         Nobody waits for that, and nobody asks what became of it: it may load what jobs will need.
         """
@@ -152,7 +152,7 @@ class LocalEngine:
     def __exit__(self, *error: object) -> None:
         return None
 
-    def begin(self, function: Function) -> None:
+    def begin(self, function: Function | None = None) -> None:
         """Do nothing: this process is there, and waits for nobody."""
 
     def map(self, function: Function, jobs: Sequence[Job]) -> Iterator[Outcome]:
@@ -194,10 +194,10 @@ class RayEngine:
         """Stack of a worker that hangs before it has a job; it then has not begun."""
         return self._scratch / "begin.stack"
 
-    def begin(self, function: Function) -> None:
+    def begin(self, function: Function | None = None) -> None:
         """Start Ray and its workers."""
         remote = self._remote()
-        for _ in range(self._workers if self._private else 0):
+        for _ in range(self._workers if self._private and function is not None else 0):
             remote.remote(function, {}, self._settings.time_limit_s, str(self._warm))
 
     def map(self, function: Function, jobs: Sequence[Job]) -> Iterator[Outcome]:

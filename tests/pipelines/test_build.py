@@ -22,6 +22,7 @@ from avbench.cli.build_shards import command
 from avbench.errors import UnknownName, UsageError
 from avbench.shards import open_set, read_clips
 from pipelines.build import BuildReport, build
+from pipelines.engine import LocalEngine
 from pipelines.ledger import LedgerError
 from pipelines.options import BuildOptions, override
 from pipelines.phases import locked
@@ -124,6 +125,25 @@ def test_a_rerun_does_nothing_and_a_change_redoes_only_what_it_touches(tmp_path:
 
     make(sources, out, log=log, settings={"min_face": "64"})
     assert calls(log) == ["a", "b"]
+
+
+def test_workers_start_early_only_where_there_is_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[object] = []
+    monkeypatch.setattr(LocalEngine, "begin", lambda _, function: begun.append(function))
+    sources, out = films(tmp_path / "in", "a.mp4", "b.mp4"), tmp_path / "out"
+    make(sources, out, plan=True)
+    assert not begun
+    make(sources, out)
+    assert len(begun) == 1
+    assert make(sources, out).up_to_date
+    make(sources, out, plan=True)
+    os.utime(sources / "a.mp4", (1, 1))  # hashed again, though it is the same
+    assert make(sources, out).up_to_date
+    (out / "dataset.json").unlink()
+    make(sources, out)  # everything is hashed and most is done
+    assert len(begun) == 1
 
 
 def test_a_name_that_is_no_text_is_escaped_everywhere(tmp_path: Path) -> None:

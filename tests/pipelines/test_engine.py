@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,58 @@ def test_ray_survives_every_kind_of_unit(
     assert list((tmp_path / "scratch").iterdir()) == []
     printed = capfd.readouterr()
     assert "raylet" not in printed.out + printed.err
+
+
+@pytest.mark.ray
+def test_ray_begins_before_there_are_jobs_and_without_servers_that_nobody_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    load, log = tmp_path / "loaded", tmp_path / "log"
+    load.mkdir()
+
+    def first(_payload: Mapping[str, Any]) -> Any:
+        import os
+
+        (load / str(os.getpid())).touch()
+        raise RuntimeError("of no consequence")
+
+    def unit(_payload: Mapping[str, Any]) -> Any:
+        import os
+        import time
+
+        for word in ("begin", "end"):
+            with log.open("a") as file:
+                file.write(f"{word}\n")
+            time.sleep(0.3 if word == "begin" else 0)
+        return {"pid": os.getpid(), "threads": os.environ["OMP_NUM_THREADS"]}
+
+    before = descendants(os.getpid())
+    with open_engine(EngineSettings("ray", workers=2), tmp_path / "scratch") as engine:
+        engine.begin(first)
+        end = time.monotonic() + 60
+        while not list(load.iterdir()):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        outcomes = list(engine.map(unit, [Job(str(number)) for number in range(9)]))
+        started = descendants(os.getpid()) - before
+        listing = subprocess.run(
+            ["ps", "-eww", "-o", "pid=,args="], capture_output=True, text=True, check=True
+        )
+    words = [line.split(maxsplit=1) for line in listing.stdout.splitlines()]
+    running = " ".join(args for pid, args in words if int(pid) in started)
+    assert "raylet" in running
+    assert not any(name in running for name in ("dashboard.py", "monitor.py"))
+    assert [outcome.status for outcome in outcomes] == ["done"] * 9
+    assert {outcome.value["threads"] for outcome in outcomes} == {"1"}
+    pids = {str(outcome.value["pid"]) for outcome in outcomes}
+    assert pids & {path.name for path in load.iterdir()}
+    assert len(pids) == 2
+    # More units wait at Ray than there are workers, but no more run.
+    deeds = [1 if word == "begin" else -1 for word in log.read_text().split()]
+    assert max(accumulate(deeds)) == 2
+    assert list((tmp_path / "scratch").iterdir()) == []
+    assert os.environ["OMP_NUM_THREADS"] == "7"
 
 
 @pytest.mark.ray
