@@ -12,10 +12,12 @@ was killed goes on where it stopped, and changed settings or files redo only wha
 from __future__ import annotations
 
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -314,6 +316,8 @@ class _Builder:
                     video.settle()
 
     def _prepare(self, engine: Engine, videos: Sequence[Video]) -> None:
+        # The tables are written next; while workers pack, this process has time to load pandas.
+        threading.Thread(target=import_module, args=("pandas",)).start()
         jobs = []
         for video in videos:
             payload = {

@@ -23,7 +23,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from avbench.data import FloatArray, IntArray
 from avbench.shards import write_atomic
 from avbench.timing import FPS, SAMPLE_RATE
 
-from .prints import HOP, SPAN, Audible, Print, Words
+from .prints import HOP, SPAN, Audible, Words
 from .splits import SPLITS
 
 TABLE = "duplicates.parquet"
@@ -124,24 +124,28 @@ def _describe(one: Member, two: Member, heard: _Match | None, shown: _Match | No
 
 
 class _Prints:
-    """Fingerprints on disk, read when they are needed."""
+    """Fingerprints on disk; all but the motion, the largest part, is read once and kept."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         self._members = members
+        parts = [self._read(number, "words", "audible", "still") for number in range(len(members))]
+        self.words: list[Words] = [part[0] for part in parts]
+        self.audible: list[Audible] = [part[1] for part in parts]
+        self.stills: list[FloatArray] = [part[2] for part in parts]
 
-    def __len__(self) -> int:
-        return len(self._members)
+    def motion(self, number: int) -> FloatArray:
+        """Return the motion of a clip."""
+        motion: FloatArray = self._read(number, "motion")[0].astype(np.float64)
+        return motion
 
-    def __getitem__(self, number: int) -> Print:
+    def _read(self, number: int, *names: str) -> list[Any]:
         member = self._members[number]
         with np.load(member.folder / f"{member.key}.npz", allow_pickle=False) as held:
-            return Print(**{name: held[name] for name in held.files})
+            return [held[name] for name in names]
 
 
 def _same_sound(prints: _Prints, splits: IntArray) -> Iterator[tuple[int, int, _Match]]:
-    read = [prints[number] for number in range(len(prints))]
-    words = [made.words for made in read]
-    audible = [made.audible for made in read]
+    words, audible = prints.words, prints.audible
     least = round(MIN_OVERLAP_S * SAMPLE_RATE / HOP)
     for a, b, lags in _proposals(words, audible, splits):
         best = min(
@@ -214,14 +218,14 @@ def _differing(
 
 
 def _same_picture(prints: _Prints, splits: IntArray) -> Iterator[tuple[int, int, _Match]]:
-    stills = np.stack([prints[number].still for number in range(len(prints))]).astype(np.float32)
+    stills = np.stack(prints.stills).astype(np.float32)
     known: tuple[int, FloatArray] = (-1, np.zeros(0))
     for a, still in enumerate(stills[:-1]):
         alike = stills[a + 1 :] @ still >= MIN_LIKENESS
         for b in np.flatnonzero(alike & (splits[a + 1 :] != splits[a])) + a + 1:
             if known[0] != a:
-                known = a, prints[a].motion.astype(np.float64)
-            value, lag, shared = correlate(known[1], prints[int(b)].motion.astype(np.float64))
+                known = a, prints.motion(a)
+            value, lag, shared = correlate(known[1], prints.motion(int(b)))
             if value >= MIN_MOTION:
                 yield a, int(b), _Match(value, lag / FPS, shared / FPS)
 

@@ -157,7 +157,13 @@ def clean(value: JSON) -> JSON:
         return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     if isinstance(value, Mapping):
         return {clean(name): clean(entry) for name, entry in value.items()}
-    return [clean(entry) for entry in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        # Most of what is stored are long lists of numbers.
+        return value if _NUMBERS.issuperset(map(type, value)) else [clean(each) for each in value]
+    return value
+
+
+_NUMBERS = frozenset({int, float, bool, type(None)})
 
 
 def slug(relative: str) -> str:
