@@ -100,9 +100,11 @@ class BlazeFace:
     def _look(self, image: UInt8Array, left: int = 0, top: int = 0) -> Detections:
         """Run the network on part of a picture whose corner lies at (left, top)."""
         height, width = image.shape[:2]
+        shown = np.ascontiguousarray(image).view()
+        shown.flags.writeable = False  # else the network copies it once more
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*GetPrototype.*")
-            faces = self._network.process(np.ascontiguousarray(image)).detections or []
+            faces = self._network.process(shown).detections or []
         rows = []
         for face in faces:
             box = face.location_data.relative_bounding_box
