@@ -118,31 +118,44 @@ class Yuv420:
 
     def rgb(self, planes: tuple[UInt8Array, ...]) -> UInt8Array:
         """Return the picture in RGB; its sides are even."""
-        size = planes[0].shape
-        if size not in self._converters:
-            if len(self._converters) == 16:
-                del self._converters[next(iter(self._converters))]
-            # One for each size: changing sizes takes time.
-            self._converters[size] = ToRgb()
-        return self._converters[size](self.frame(planes))
+        return self._converter(planes[0].shape)(self.frame(planes))
 
     def alike(self, planes: tuple[UInt8Array, ...]) -> UInt8Array:
         """Return planes that are all of one size in RGB."""
         height, width = planes[0].shape
-        nearest = cv2.INTER_NEAREST
-        bright = cv2.resize(planes[0], (2 * width, 2 * height), interpolation=nearest)
-        doubled = self.rgb((np.asarray(bright, np.uint8), *planes[1:]))
+        # Two equal bytes make one number of 16 bits: far faster than to resize.
+        wide = (planes[0].astype(np.uint16) * 0x0101).view(np.uint8)
+        frame = self._empty((2 * height, 2 * width))
+        bright, *colours = planes_of(frame)
+        bright[::2], bright[1::2] = wide, wide
+        for target, plane in zip(colours, planes[1:], strict=True):
+            target[:] = plane
+        doubled = self._converter((2 * height, 2 * width))(frame)
         # Every second pixel, without gaps in memory: those would slow down all that follows.
+        nearest = cv2.INTER_NEAREST
         return np.asarray(cv2.resize(doubled, (width, height), interpolation=nearest), np.uint8)
 
     def frame(self, planes: tuple[UInt8Array, ...]) -> VideoFrame:
         """Return the picture as PyAV has it."""
-        height, width = planes[0].shape
-        frame = VideoFrame(width, height, self._format)
+        frame = self._empty(planes[0].shape)
         for target, plane in zip(planes_of(frame), planes, strict=True):
             target[:] = plane
+        return frame
+
+    def _empty(self, size: tuple[int, ...]) -> VideoFrame:
+        """Return a picture of that height and width, yet to be filled."""
+        height, width = size
+        frame = VideoFrame(width, height, self._format)
         frame.colorspace, frame.color_range = self._colours
         return frame
+
+    def _converter(self, size: tuple[int, ...]) -> ToRgb:
+        """Return what converts pictures of that size: changing sizes takes time."""
+        if size not in self._converters:
+            if len(self._converters) == 16:
+                del self._converters[next(iter(self._converters))]
+            self._converters[size] = ToRgb()
+        return self._converters[size]
 
 
 RGB = Rgb()
