@@ -300,24 +300,29 @@ def on_grid(
     zero
         Time of frame 0, that of the first picture where None.
     """
-    index = start
+    index, step = start, Fraction(2, FPS)
     held: VideoFrame | None = None
     time, origin = Fraction(0), zero or Fraction(0)
+    # Twice the instant of the next frame, against the sum of the times of two pictures.
+    due = 2 * origin + start * step
     for picture in pictures:
         damage.concealed += bool(picture.is_corrupt)
         stamp = time_of(picture)
         if held is None:
             held, time = picture, stamp or Fraction(0)
-            origin = time if zero is None else zero
+            if zero is None:
+                origin = time
+                due = 2 * origin + start * step
             continue
         now = time + _lasting(held, nominal) if stamp is None else stamp
         within = declared is not None and now - origin <= declared
         if now <= time or not (within or now - time <= LONGEST_GAP_S):
             damage.disordered += 1
             continue
-        while 2 * (origin + Fraction(index, FPS)) <= time + now:
+        middle = time + now
+        while due <= middle:
             yield index, held, time
-            index += 1
+            index, due = index + 1, due + step
         held, time = picture, now
     if held is None:
         return
