@@ -125,11 +125,8 @@ def spoilt_of(reports: Sequence[Report], begins: Sequence[Begin]) -> list[dict[s
     last: dict[str, dict[str, JSON]] = {}
     for report, begin in zip(reports, begins, strict=True):
         for span in report["spoilt"]:
-            kind, start, stop = (
-                span["kind"],
-                span["start"] + begin.frame,
-                span["stop"] + begin.frame,
-            )
+            kind = span["kind"]
+            start, stop = (span[end] + begin.frame for end in ("start", "stop"))
             if kind in last and last[kind]["stop"] == start:
                 last[kind]["stop"] = stop
                 continue
