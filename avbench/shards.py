@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
@@ -164,22 +164,22 @@ class ShardWriter:
 
 
 def _write_tar(path: Path, samples: Iterable[Sample]) -> None:
-    """Write members as webdataset's own writer does, whose import would bring torch along."""
-    with _written(path) as file, tarfile.open(fileobj=file, mode="w") as tar:
+    import webdataset
+
+    plain: dict[str, Any] = {"mtime": 0, "user": "", "group": "", "mode": 0o644}
+    with _written(path) as file, webdataset.TarWriter(file, encoder=False, **plain) as tar:
         for sample in samples:
             alignment = io.BytesIO()
             np.save(alignment, sample.alignment.video_index, allow_pickle=False)
-            members = {
+            members: dict[str, Any] = {
+                "__key__": sample.key,
                 "alignment.npy": alignment.getvalue(),
                 "flac": sample.sound,
                 "json": to_json(sample.info).encode(),
                 "mp4": sample.video,
                 **sample.more,
             }
-            for ending, data in sorted(members.items()):
-                member = tarfile.TarInfo(f"{sample.key}.{ending}")
-                member.size = len(data)
-                tar.addfile(member, io.BytesIO(data))
+            tar.write(members)
 
 
 def finish_set(directory: Path, shards: Iterable[ShardInfo], recipe: Mapping[str, JSON]) -> None:

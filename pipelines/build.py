@@ -25,7 +25,7 @@ from avbench import shards
 from avbench.data import JSON
 from avbench.errors import UsageError
 
-from . import card, duplicates, ledger, pack, prints, remote, splits, sync, synctable, units
+from . import card, duplicates, files, ledger, pack, prints, remote, splits, sync, synctable, units
 from .adapters import corpus_unit
 from .duplicates import Duplicate
 from .engine import Engine, open_engine
@@ -186,7 +186,7 @@ class _Builder:
         if self.corpus:
             found = self.corpus.claim(found)
         cache = self.work / "hashes.json" if self.work.is_dir() else None
-        hashes = units.Hashes(cache, meanwhile)
+        hashes = files.Hashes(cache, meanwhile)
         videos, seen = [], dict[str, Source]()
         for source in units.identify(found, hashes, self.options.limit):
             row = Row(source.root, source.relative, "", video_id=source.video_id)
@@ -215,7 +215,7 @@ class _Builder:
             parts.append(self.corpus.digest(source))
         if self.divides and may_be_long(source.mark[0], self.settings):
             parts.append({"stretch": self.settings.stretch, "version": PARTS_VERSION})
-        digest = units.digest_of(*parts)
+        digest = files.digest_of(*parts)
         return self.work / "facetracks" / f"{source.video_id}-{digest}"
 
     def _parts(self, folder: Path) -> str:
@@ -316,8 +316,8 @@ class _Builder:
                     video.settle()
 
     def _prepare(self, engine: Engine, videos: Sequence[Video]) -> None:
-        # The tables are written next; while workers pack, this process has time to load pandas.
-        threading.Thread(target=import_module, args=("pandas",)).start()
+        # The set is written next; while workers pack, this process has time to load what writes it.
+        threading.Thread(target=lambda: [*map(import_module, ("pandas", "webdataset"))]).start()
         jobs = []
         for video in videos:
             payload = {
@@ -348,16 +348,16 @@ class _Builder:
             found = [video.source for video in videos]
             recipe |= {"split": self.corpus.recipe(), "corpus": self.corpus.describe(found)}
         inputs = [video.source.as_json() for video in videos]
-        return {**recipe, "fingerprint": units.digest_of(recipe, inputs)}
+        return {**recipe, "fingerprint": files.digest_of(recipe, inputs)}
 
     def _finished(self, videos: Sequence[Video]) -> BuildReport | None:
         """Return the report of an earlier build that made the very same set, if it is there."""
-        manifest = units.read_json(self.out / shards.MANIFEST) or {}
+        manifest = files.read_json(self.out / shards.MANIFEST) or {}
         mark = manifest.get("recipe", {}).get("fingerprint")
         if mark != self._recipe(videos)["fingerprint"]:
             return None
         found = shards.open_set(self.out).shards
-        sizes = [units.mark_of(self.out / info.name)[0] for info in found]
+        sizes = [files.mark_of(self.out / info.name)[0] for info in found]
         whole = sizes == [info.bytes for info in found]
         rows = ledger.read(self.out)
         again = any(row.status == FAILED and self.options.retries(row.reason) for row in rows)
@@ -404,11 +404,11 @@ class _Builder:
                 gone = duplicates.weaker(self.copies) if options.drop_duplicates else []
                 duplicates.write(self.out, self.copies, gone)
             held = card.write(self.out, recipe, written, rows, self.skipped)
-            files = {**ledger.counts(rows), "passed_over": dict(self.skipped)}
+            counts = {**ledger.counts(rows), "passed_over": dict(self.skipped)}
             # A made video has its truth beside it; numbers on drawn faces need a warning.
             truths = [video.source.path.with_suffix(".truth.json") for video in videos]
             synthetic = any(truth.is_file() for truth in truths)
-            whole = {**recipe, "synthetic": synthetic, "files": files, "statistics": held}
+            whole = {**recipe, "synthetic": synthetic, "files": counts, "statistics": held}
             shards.finish_set(self.out, written, whole)
         if not options.keep_work and not any(row.status == FAILED for row in rows):
             shutil.rmtree(self.work)

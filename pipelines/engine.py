@@ -306,8 +306,9 @@ class RayEngine:
             def _runtime_env_has_working_dir(self) -> bool:
                 return True
 
+        blind = hasattr(JobConfig, "_runtime_env_has_working_dir")
         return {
-            "job_config": Blind(),
+            **({"job_config": Blind()} if blind else self._joined()),
             "num_cpus": self._workers,
             "num_gpus": 0,
             "object_store_memory": self._settings.object_store_mb * 2**20,
@@ -335,7 +336,7 @@ def _bare(private: bool) -> Iterator[None]:
         return
     from ray._private.node import Node
 
-    starts = {name: getattr(Node, name) for name in _NEEDLESS}
+    starts = {name: getattr(Node, name) for name in _NEEDLESS if hasattr(Node, name)}
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(_ONE_THREAD)
     try:

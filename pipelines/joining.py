@@ -19,7 +19,7 @@ from avbench import media
 from avbench.data import JSON
 from avbench.media.packets import Damage
 
-from . import units
+from . import files, units
 from .parts import part_folder
 from .settings import FacetrackSettings
 from .spoilt import sentences
@@ -177,7 +177,7 @@ def join_unit(process: Process, settings: FacetrackSettings, payload: Mapping[st
         receipt["parts"] = list(found.starts)
         if warnings:
             receipt["decoder"] = media.complaints(Path(payload["path"]))
-        publish(out, folder, units.clean(receipt))
+        publish(out, folder, files.clean(receipt))
     return None
 
 

@@ -28,9 +28,10 @@ from avbench.timing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, describe_offset,
 
 from . import pairs
 from .duplicates import TABLE as DUPLICATES
+from .files import clean, digest_of
 from .splits import SPLITS
 from .synctable import TABLE as SYNC
-from .units import clean, digest_of, publish, staging
+from .units import publish, staging
 
 PACK_VERSION = 1
 """Bumped when the same facetracks and settings would give other bytes."""

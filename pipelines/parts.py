@@ -29,7 +29,7 @@ from avbench.media import Frame
 from avbench.media.packets import Damage
 from avbench.timing import FPS, SAMPLES_PER_FRAME
 
-from . import units
+from . import files, units
 from .crops import Sound
 from .cutting import Reopen
 from .facetracks import take_apart
@@ -226,7 +226,7 @@ def _run(work: Callable[[Path, Path], Mapping[str, JSON]], payload: Mapping[str,
             receipt = {"unfit": str(error)}
             for leftover in out.iterdir():
                 leftover.unlink()
-        if units.mark_of(path) != tuple(payload["mark"]):
+        if files.mark_of(path) != tuple(payload["mark"]):
             raise RuntimeError("the file changed after it was hashed; run again")
-        publish(out, folder, units.clean(receipt))
+        publish(out, folder, files.clean(receipt))
     return None

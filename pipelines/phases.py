@@ -12,7 +12,7 @@ from avbench import progress, shards
 from avbench.data import JSON
 from avbench.errors import UsageError
 
-from . import units
+from . import files, units
 from .engine import Engine, Job
 from .guard import Function
 from .ledger import FAILED
@@ -78,8 +78,8 @@ class Phases:
         for outcome in progress.track(outcomes, what, len(todo), unit) if todo else ():
             video, folder, _ = todo[outcome.job.name]
             lost = outcome.attempts - (outcome.status == "done")
-            reason = units.clean(outcome.reason)
-            attempts = self._remember(folder, lost, reason, units.clean(outcome.trace))
+            reason = files.clean(outcome.reason)
+            attempts = self._remember(folder, lost, reason, files.clean(outcome.trace))
             if outcome.status != "done":
                 video.close(outcome.status, step, reason, attempts)
         result: list[tuple[Video, Mapping[str, JSON]]] = []
@@ -93,7 +93,7 @@ class Phases:
 
     def failures(self, folder: Path) -> Mapping[str, JSON]:
         """Return how often this result failed to come about, and why the last time."""
-        return units.read_json(self._note(folder)) or {}
+        return files.read_json(self._note(folder)) or {}
 
     def _remember(self, folder: Path, lost: int, reason: str, trace: str) -> int:
         attempts = int(self.failures(folder).get("attempts", 0)) + lost

@@ -23,7 +23,8 @@ from avbench import media
 from avbench.data import JSON, FloatArray, UInt8Array
 from avbench.timing import FPS, SAMPLE_RATE
 
-from .units import digest_of, publish, staging
+from .files import digest_of
+from .units import publish, staging
 
 Words = NDArray[np.uint32]
 Audible = NDArray[np.bool_]

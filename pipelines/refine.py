@@ -31,8 +31,8 @@ from avbench.shards import write_json
 
 from . import sync
 from .calibration import Calibration, largest_p, others_height
+from .files import digest_of, read_json
 from .sync import SEARCH, Rows
-from .units import digest_of, read_json
 
 REFINE_VERSION = 1
 """Bumped when the same tracks and options would be refined otherwise."""

@@ -20,7 +20,8 @@ from avbench.cache import default_directory
 from avbench.errors import DataError, UsageError
 from avbench.shards import MANIFEST, write_json
 
-from .units import NOT_VIDEO, read_json
+from .files import read_json
+from .units import NOT_VIDEO
 
 KEPT_BESIDE = ".truth.json"
 """Files that are no videos and are fetched all the same: what is known of the video beside."""

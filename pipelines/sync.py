@@ -29,8 +29,9 @@ from avbench.errors import DataError, UnknownName, UsageError
 from avbench.timing import SAMPLES_PER_FRAME
 
 from .calibration import Calibration, largest_p, others_height, own_heights, scale_of
+from .files import digest_of, hash_file
 from .pack import stored_context
-from .units import digest_of, hash_file, publish, staging
+from .units import publish, staging
 
 if TYPE_CHECKING:
     from avbench.models.two_stream import Extractor

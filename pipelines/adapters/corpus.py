@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from avbench.data import JSON
 from avbench.errors import DataError, UnknownName, UsageError
-from pipelines import units
+from pipelines import files, units
 from pipelines.splits import ByShares, Place, Rule, parse_split, split_of
 from pipelines.units import Process, Source
 
@@ -67,7 +67,7 @@ class Corpus:
             known = self._beside(self.entries[name])
             if len(self._recent) >= RECENT:
                 self._recent.clear()
-            self._recent[name] = replace(known, facts=units.clean(dict(known.facts)))
+            self._recent[name] = replace(known, facts=files.clean(dict(known.facts)))
         return self._recent[name]
 
     def _beside(self, entry: Entry) -> Entry:
@@ -120,7 +120,7 @@ class Corpus:
             "crops": "own" if self.own_crops else "pipeline",
             "parts": dict(sorted(parts.items())),
             "clips_in_corpus": len(self.entries),
-            "sha256": units.digest_of(described),
+            "sha256": files.digest_of(described),
         }
 
     def _described(self, source: Source) -> str:
@@ -128,7 +128,7 @@ class Corpus:
         name = source.relative
         if name not in self._digests:
             try:
-                self._digests[name] = units.digest_of(vars(self.entry(source)) | {"draw": None})
+                self._digests[name] = files.digest_of(vars(self.entry(source)) | {"draw": None})
             except DataError as error:
                 self._digests[name] = str(error)
         return self._digests[name]
@@ -150,7 +150,7 @@ class Corpus:
     def digest(self, source: Source) -> str:
         """Return what of `payload` the result depends on: not where the sound lies."""
         held = self.payload(source)
-        return units.digest_of({name: value for name, value in held.items() if name != "sound"})
+        return files.digest_of({name: value for name, value in held.items() if name != "sound"})
 
     def payload(self, source: Source) -> dict[str, JSON]:
         """Return what the facetracks of a clip depend on beside its own bytes and the settings."""
@@ -159,7 +159,7 @@ class Corpus:
         return {
             "own_crops": self.own_crops,
             "sound": str(sound) if sound else "",
-            "sound_sha256": units.hash_file(sound) if sound else "",
+            "sound_sha256": files.hash_file(sound) if sound else "",
             "offset": entry.offset,
             "alignment": list(entry.alignment),
             "tracks": list(entry.tracks) if self.own_crops else [],
@@ -236,7 +236,7 @@ def open_corpus(
             "--crops own"
         )
     root = sources[0].expanduser().absolute()
-    entries = {units.clean(entry.file): entry for entry in layout.clips(root)}
+    entries = {files.clean(entry.file): entry for entry in layout.clips(root)}
     if not entries:
         raise layout.wrong_root(root, "none of its clips is in a list of splits")
     shares = parse_split(split) if isinstance(rule, ByShares) else {}

@@ -103,7 +103,7 @@ def weights_sha256(weights: str) -> str:
 
 @lru_cache(maxsize=8)
 def _hashed(weights: str, size: int, changed: int) -> str:
-    from pipelines.units import hash_file
+    from pipelines.files import hash_file
 
     return hash_file(Path(weights))
 

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -83,26 +81,6 @@ def test_plain_webdataset_reads_the_shards(tmp_path: Path, samples: list[Sample]
     assert [one["__key__"] for one in stored] == [one.key for one in samples]
     assert {"mp4", "flac", "json", "alignment.npy"} <= set(stored[0])
     assert json.loads(stored[1]["json"])["offset"] == 0
-
-
-def test_the_bytes_are_those_of_the_writer_of_webdataset(
-    tmp_path: Path, samples: list[Sample]
-) -> None:
-    import webdataset
-
-    folder = write(tmp_path / "set", samples, max_count=10)
-    written = (folder / "toy-test-000000.tar").read_bytes()
-    endings = ("alignment.npy", "flac", "json", "mp4")
-    with tarfile.open(fileobj=io.BytesIO(written)) as tar:
-        held = {member.name: tar.extractfile(member) for member in tar}
-        data = {name: stream.read() for name, stream in held.items() if stream}
-    buffer = io.BytesIO()
-    plain = {"encoder": False, "mtime": 0, "user": "", "group": "", "mode": 0o644}
-    with webdataset.TarWriter(buffer, **plain) as again:
-        for one in samples:
-            members = {ending: data[f"{one.key}.{ending}"] for ending in endings}
-            again.write({"__key__": one.key, **members})
-    assert buffer.getvalue() == written
 
 
 def test_a_smaller_rerun_leaves_no_stale_shard(tmp_path: Path, samples: list[Sample]) -> None:

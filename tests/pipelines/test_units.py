@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avbench.errors import DataError, UsageError
-from pipelines import units
-from pipelines.units import Hashes, discover, identify
+from pipelines import files, units
+from pipelines.files import Hashes
+from pipelines.units import discover, identify
 
 
 def touch(path: Path, text: str = "") -> Path:
@@ -152,6 +153,6 @@ def test_a_damaged_receipt_is_named(tmp_path: Path) -> None:
 
 
 def test_a_digest_depends_on_every_part() -> None:
-    same = units.digest_of("a", {"x": 1, "y": 2})
-    assert same == units.digest_of("a", {"y": 2, "x": 1})
-    assert len({same, units.digest_of("a", {"x": 1}), units.digest_of("b", {"x": 1, "y": 2})}) == 3
+    same = files.digest_of("a", {"x": 1, "y": 2})
+    assert same == files.digest_of("a", {"y": 2, "x": 1})
+    assert len({same, files.digest_of("a", {"x": 1}), files.digest_of("b", {"x": 1, "y": 2})}) == 3
