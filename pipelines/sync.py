@@ -147,7 +147,7 @@ def embed(
     sound = extractor.embed_sound(audio)
     if not seen:
         return Rows(np.zeros((0, sound.shape[1])), sound, before)
-    return Rows(extractor.embed(media.read_video(folder / f"{key}.mp4"), own).video, sound, before)
+    return Rows(extractor.embed_pictures(media.read_video(folder / f"{key}.mp4")), sound, before)
 
 
 def measure(rows: Rows) -> dict[str, JSON]:

@@ -226,14 +226,34 @@ class Extractor:
         DataError
             If the clip is shorter than one window.
         """
+        video = self.embed_pictures(frames, unit=unit)
+        return Embeddings(video=video, audio=self.embed_sound(audio, unit=unit))
+
+    def embed_pictures(self, frames: UInt8Array, *, unit: bool = True) -> FloatArray:
+        """Embed every five-frame window of a picture alone, as `embed` does with its sound.
+
+        Parameters
+        ----------
+        frames, unit
+            As in `embed`.
+
+        Returns
+        -------
+        FloatArray
+            float32; shape (T - 4, D).
+
+        Raises
+        ------
+        DataError
+            If the clip is shorter than one window.
+        """
         if len(frames) < features.WINDOW:
             raise DataError(
                 f"got a clip of {len(frames)} frames; an embedding needs {features.WINDOW}"
             )
         network = self.network
         pictures = network.read_pictures(frames)
-        video = _embed_rows(network, network.embed_video, pictures, 0, (features.WINDOW, 1), unit)
-        return Embeddings(video=video, audio=self.embed_sound(audio, unit=unit))
+        return _embed_rows(network, network.embed_video, pictures, 0, (features.WINDOW, 1), unit)
 
     def embed_sound(self, audio: FloatArray, *, unit: bool = True) -> FloatArray:
         """Embed every five-frame window of sound alone, as `embed` does with a picture.

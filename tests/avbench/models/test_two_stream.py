@@ -60,9 +60,11 @@ def test_rows_may_keep_their_length(extractor):
         assert short == pytest.approx(long / lengths, abs=1e-5)
 
 
-def test_sound_alone_embeds_as_with_its_picture(extractor):
+def test_either_stream_alone_embeds_as_with_the_other(extractor):
     frames, audio = clip(200)
-    assert np.array_equal(extractor.embed_sound(audio), extractor.embed(frames, audio).audio)
+    both = extractor.embed(frames, audio)
+    assert np.array_equal(extractor.embed_pictures(frames), both.video)
+    assert np.array_equal(extractor.embed_sound(audio), both.audio)
 
 
 @pytest.mark.parametrize("row", [0, 3, 7])
