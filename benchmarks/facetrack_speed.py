@@ -5,7 +5,8 @@
 Without a video, a drawn head in a 720p room is rendered first: 6 Mbit/s as it stands, and a tenth
 of that with ``--crf 32``, when there is little to decode and the ratio is at its worst. Times are
 of the processor, so that what else runs on the machine counts little, and beside them by the
-clock; each round times both, and the median ratio is told.
+clock; each round times both, and the median ratio is told. With ``--whole`` each round times a
+whole build of shards as well: facetracks, scores of sync, search for duplicates, packing.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy as np
 from avbench.data import FloatArray, UInt8Array
 from avbench.media import probe, write_video
 from avbench.synthetic import render_talking
+from pipelines.build import build
 from pipelines.faces import load_detector
 from pipelines.facetracks import process_video
 from pipelines.settings import FacetrackSettings
@@ -48,33 +50,45 @@ PARTS = {
 @click.argument("video", type=click.Path(path_type=Path, exists=True), required=False)
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--crf", default=20, show_default=True, help="x264 quality of the drawn video.")
+@click.option("--seconds", default=20.0, show_default=True, help="Length of the drawn video.")
+@click.option("--whole", is_flag=True, help="Time a whole build of shards, too.")
 @click.option("--profile", is_flag=True, help="Also say where the time goes.")
-def main(video: Path | None, rounds: int, crf: int, profile: bool) -> None:
+def main(
+    video: Path | None, rounds: int, crf: int, seconds: float, whole: bool, profile: bool
+) -> None:
     """Time the facetrack step against bare decoding of VIDEO."""
     cv2.setNumThreads(1)
     settings = FacetrackSettings()
     load_detector(settings.detector, settings.confidence, settings.detector_weights)
     with tempfile.TemporaryDirectory() as folder:
-        path = video or draw(Path(folder) / "head.mp4", crf)
-        ratios = []
+        path = video or draw(Path(folder) / "head.mp4", crf, seconds)
+        frames = probe(path).num_frames
+        ratios: dict[str, list[FloatArray]] = {}
         for number in range(rounds):
             bare = timed(partial(decode, path))
             out = Path(folder) / str(number)
             out.mkdir()
-            step = timed(partial(process_video, path, "v", out))
-            ratios.append(step / bare)
-            frames = probe(path).num_frames
-            for name, first, second in zip(("processor", "clock"), bare, step, strict=True):
-                click.echo(
-                    f"{name:9} bare decode {first / frames * 1e3:5.2f} ms a frame, facetracks "
-                    f"{second / frames * 1e3:5.2f} ms: {second / first:.2f} times"
-                )
+            works: dict[str, Callable[[], object]] = {
+                "facetracks": partial(process_video, path, "v", out)
+            }
+            if whole:
+                works["whole build"] = partial(build, [path], out / "set", engine="local")
+            for what, work in works.items():
+                took = timed(work)
+                ratios.setdefault(what, []).append(took / bare)
+                for name, first, second in zip(("processor", "clock"), bare, took, strict=True):
+                    click.echo(
+                        f"{name:9} bare decode {first / frames * 1e3:5.2f} ms a frame, {what} "
+                        f"{second / frames * 1e3:5.2f} ms: {second / first:.2f} times"
+                    )
+        rate = path.stat().st_size * 8 / (frames * 0.04) / 1e6
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        processor, clock = np.median(ratios, axis=0)
-        click.echo(
-            f"median {processor:.2f} times by the processor, {clock:.2f} by the clock; at most "
-            f"{memory:.2f} GiB of memory"
-        )
+        for what, found in ratios.items():
+            processor, clock = np.median(found, axis=0)
+            click.echo(
+                f"{what}: median {processor:.2f} times by the processor, {clock:.2f} by the clock"
+            )
+        click.echo(f"at most {memory:.2f} GiB of memory, {rate:.2f} Mbit/s of video")
         if profile:
             out = Path(folder) / "profile"
             out.mkdir()
@@ -113,7 +127,7 @@ def tell(path: Path, out: Path) -> None:
         click.echo(f"{part:20} {spent / whole:6.1%}")
 
 
-def draw(path: Path, crf: int, seconds: float = 20.0) -> Path:
+def draw(path: Path, crf: int, seconds: float) -> Path:
     """Render a drawn head in the middle of a 720p picture of coloured clouds."""
     head = render_talking(0, pool="test", seconds=seconds)
     clouds = np.random.default_rng(0).uniform(20, 200, (18, 32, 3)).astype(np.float32)
