@@ -30,6 +30,7 @@ import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
+from processes import MARK, efficiency, end_with, marked
 
 from avbench.data import UInt8Array
 from avbench.media import write_video
@@ -40,8 +41,6 @@ SECONDS = 64
 """Length of a drawn programme: a whole number of packets of sound at 48 kHz."""
 DRAWN = 4
 RATE = 48_000
-MARK = "AVBENCH_LONG_FILE"
-"""Variable by which the processes of a run are found."""
 
 
 @click.command()
@@ -85,17 +84,14 @@ def main(folder: Path, minutes: float, workers: Sequence[int], units: bool, sync
         sums[out.name] = (out / "SHA256SUMS").read_text()
         words = f"{number} workers: {seen.clock:.0f} s by the clock"
         if first is not None:
-            share = first[0] * first[1] / number / seen.clock
-            words += f" (efficiency {share:.2f} against {first[0]})"
+            words += f" ({efficiency(first, number, seen.clock)})"
         first = first or (number, seen.clock)
         click.echo(
             f"{words}; they took {sum(seen.cpu.values()):.0f} s of the processor and at most "
             f"{max(seen.memory.values()):.2f} GiB each; load on {os.cpu_count()} cores "
             f"{seen.load[0]:.1f} before and {seen.load[1]:.1f} after"
         )
-    same = len(set(sums.values())) == 1
-    click.echo(f"shards of {', '.join(sums)} are {'the same' if same else 'NOT the same'}")
-    sys.exit(not same)
+    end_with(sums)
 
 
 def draw(path: Path, index: int) -> Path:
@@ -180,20 +176,16 @@ def run(video: Path, out: Path, workers: int, sync: str) -> Seen:
 
 def look(token: str, seen: Seen) -> None:
     """Note time and memory of all workers of a run."""
-    for folder in Path("/proc").glob("[0-9]*"):
+    for folder, name, seconds in marked(token):
+        if not name.startswith(b"ray::"):
+            continue
         try:
-            if f"{MARK}={token}".encode() not in (folder / "environ").read_bytes():
-                continue
-            if not (folder / "cmdline").read_bytes().startswith(b"ray::"):
-                continue
-            times = (folder / "stat").read_text().rpartition(")")[2].split()[11:13]
             lines = (folder / "status").read_text().splitlines()
         except OSError:
             continue
         peak = next((line for line in lines if line.startswith("VmHWM")), "VmHWM: 0 kB")
-        number = int(folder.name)
-        seen.cpu[number] = sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
-        seen.memory[number] = int(peak.split()[1]) / 2**20
+        seen.cpu[int(folder.name)] = seconds
+        seen.memory[int(folder.name)] = int(peak.split()[1]) / 2**20
 
 
 def tell_units(video: Path, out: Path, sync: str) -> str:

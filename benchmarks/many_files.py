@@ -31,6 +31,7 @@ from pathlib import Path
 import av
 import click
 import cv2
+from processes import MARK, efficiency, end_with, marked
 
 from avbench.synthetic import CorpusRequest, write_corpus
 from pipelines import units
@@ -38,8 +39,6 @@ from pipelines.engine import available_cpus
 from pipelines.facetracks import process_video
 from pipelines.settings import FacetrackSettings
 
-MARK = "AVBENCH_MANY_FILES"
-"""Variable by which the processes of a run are found."""
 STEPS = ("facetracks", "prints", "pack")
 """Bars of progress that stand for a round of units; what comes after the last is writing."""
 _BAR = re.compile(rb"(?:^|[\r\n])([a-z][a-z ]*): +\d+%")
@@ -108,16 +107,13 @@ def main(
         sums[out.name] = (out / "SHA256SUMS").read_text()
         words = f"{number} workers: {seen.clock:.1f} s by the clock"
         if first is not None:
-            share = first[0] * first[1] / number / seen.clock
-            words += f", efficiency {share:.2f} against {first[0]}"
+            words += f", {efficiency(first, number, seen.clock)}"
         first = first or (number, seen.clock)
         click.echo(f"{words}; load {seen.load:.1f} before, {seen.stolen:.1%} stolen")
         parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in seen.parts())
         click.echo(f"  {parts} s")
         click.echo(f"  processor: workers {seen.cpu(True):.1f} s, all else {seen.cpu(False):.1f} s")
-    same = len(set(sums.values())) == 1
-    click.echo(f"shards of {', '.join(sums)} are {'the same' if same else 'NOT the same'}")
-    sys.exit(not same)
+    end_with(sums)
 
 
 def floor(files: Sequence[Path], work: str, number: int) -> float:
@@ -250,17 +246,10 @@ def watched(token: str, seen: Seen, done: Path, begin: float) -> Iterator[None]:
 
 def look(token: str, seen: Seen) -> None:
     """Note the time of all processes of a run."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"{MARK}={token}".encode() not in (folder / "environ").read_bytes():
-                continue
-            name = (folder / "cmdline").read_bytes()
-            times = (folder / "stat").read_text().rpartition(")")[2].split()[11:13]
-        except OSError:
-            continue
-        number, own = int(folder.name), sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
-        known = seen.times.get(number, (False, 0.0))[0]
-        seen.times[number] = known or name.startswith((b"ray::IDLE", b"ray::run_on")), own
+    for folder, name, seconds in marked(token):
+        known = seen.times.get(int(folder.name), (False, 0.0))[0]
+        worker = known or name.startswith((b"ray::IDLE", b"ray::run_on"))
+        seen.times[int(folder.name)] = worker, seconds
 
 
 def ticks() -> tuple[int, int]:
