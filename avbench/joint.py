@@ -1,10 +1,11 @@
 """Compare methods across runs that asked the same questions.
 
 Two checkpoints of one method, two options, or several trainings of the same methods cannot be
-measured in one run, which holds a method once. Their runs can be put together afterwards: either
-side by side, every method under the name of its run (`side_by_side`), or on top of each other,
-every run a repetition of all questions with another training seed (`stacked`). Either way
-`avbench.comparisons.compare` pairs them question by question.
+measured in one run, which holds a method once. Their runs can be put together afterwards: side by
+side, every method under the name of its run (`side_by_side`); on top of each other, every run a
+repetition of all questions with another training seed (`stacked`); or both, several trainings of
+each of several ways to train (`arms`). In each case `avbench.comparisons.compare` pairs them
+question by question.
 """
 
 from __future__ import annotations
@@ -41,13 +42,7 @@ def side_by_side(runs: Mapping[str, Run]) -> pd.DataFrame:
     _check(runs)
     if len(runs) == 1:
         return next(iter(runs.values())).predictions
-    return pd.concat(
-        [
-            run.predictions.assign(method=f"{name}/" + run.predictions["method"].astype(str))
-            for name, run in runs.items()
-        ],
-        ignore_index=True,
-    )
+    return _prefixed({name: run.predictions for name, run in runs.items()})
 
 
 def stacked(runs: Mapping[str, Run]) -> pd.DataFrame:
@@ -72,6 +67,38 @@ def stacked(runs: Mapping[str, Run]) -> pd.DataFrame:
         for number, frame in enumerate(frames)
     ]
     return pd.concat(kept, ignore_index=True)
+
+
+def arms(groups: Mapping[str, Mapping[str, Run]]) -> pd.DataFrame:
+    """Return predictions of several trainings of each arm, every method under ``<arm>/<method>``.
+
+    The trainings of an arm are put on top of each other as by `stacked`: the first of one arm is
+    paired with the first of another, so their seeds had better be the same.
+
+    Parameters
+    ----------
+    groups
+        Results by arm, and by whatever tells the trainings of an arm apart.
+
+    Raises
+    ------
+    UsageError
+        If arms have different numbers of trainings, or the runs asked under different rules.
+    """
+    _check({name: run for runs in groups.values() for name, run in runs.items()})
+    counts = {arm: len(runs) for arm, runs in groups.items()}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{count} of {arm}" for arm, count in counts.items())
+        raise UsageError(f"got {told}; give as many trainings of each, or leave --pool out")
+    return _prefixed({arm: stacked(runs) for arm, runs in groups.items()})
+
+
+def _prefixed(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    named = [
+        frame.assign(method=f"{name}/" + frame["method"].astype(str))
+        for name, frame in frames.items()
+    ]
+    return pd.concat(named, ignore_index=True)
 
 
 def comparisons(

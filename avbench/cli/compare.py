@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 @click.option(
     "--pool",
     is_flag=True,
-    help="The runs are trainings of the same methods: compare the means over all runs.",
+    help="The runs are trainings of the same methods: compare the means over all runs, or, "
+    "where runs share a NAME, over the runs of each name.",
 )
 @click.option(
     "--pair",
@@ -71,6 +72,7 @@ def command(
       avbench compare zero=runs/a valid=runs/b --pair valid/syncnet,zero/syncnet
       avbench compare --pool runs/seed-0 runs/seed-1 runs/seed-2 \
           --method syncnet --method diag-avg --method sync-cls
+      avbench compare --pool old=runs/old-0 old=runs/old-1 new=runs/new-0 new=runs/new-1
       avbench compare runs/angular runs/contrastive --format json --out pairs.json
 
     \b
@@ -82,8 +84,12 @@ def command(
     from avbench import joint
     from avbench.shards import to_json, write_atomic
 
-    runs = _read(results)
-    predictions = joint.stacked(runs) if pool else joint.side_by_side(runs)
+    groups = _read(results, pool)
+    runs = {name: run for group in groups.values() for name, run in group.items()}
+    if len(groups) > 1:
+        predictions = joint.arms(groups)
+    else:
+        predictions = joint.stacked(runs) if pool else joint.side_by_side(runs)
     present = [str(name) for name in predictions["method"].unique()]
     wanted = _wanted(present, methods)
     told = {name for run in runs.values() for name in _told(run)}
@@ -99,7 +105,7 @@ def command(
     if form == "json":
         content = to_json(found)
     else:
-        table = joint.differences_table(found, shown, _caption(runs, pool))
+        table = joint.differences_table(found, shown, _caption(groups, pool))
         makers = {"text": table.to_text, "md": table.to_markdown, "latex": table.to_latex}
         content = makers[form]()
     if out is None:
@@ -110,19 +116,28 @@ def command(
         click.echo(f"{out}")
 
 
-def _read(results: Sequence[str]) -> dict[str, Run]:
-    """Read runs by name, in the order given."""
+def _read(results: Sequence[str], pool: bool) -> dict[str, dict[str, Run]]:
+    """Read runs by arm and name, in the order given; there are arms where a name comes twice."""
     from avbench.results import read_run
 
-    runs: dict[str, Run] = {}
+    named = []
     for given in results:
         name, equals, folder = given.partition("=")
         path = Path(folder if equals else given)
-        name = name if equals else path.resolve().name
-        if name in runs:
-            raise UsageError(f"two runs are called '{name}'; name one of them: other={path}")
-        runs[name] = read_run(path)
-    return runs
+        named.append((name if equals else path.resolve().name, path))
+    several = pool and len({name for name, _ in named}) < len(named)
+    groups: dict[str, dict[str, Run]] = {}
+    for name, path in named:
+        group = groups.setdefault(name if several else "", {})
+        known = str(path.resolve()) if several else name
+        if known in group:
+            raise UsageError(
+                f"the run {path} is given twice"
+                if several
+                else f"two runs are called '{name}'; name one of them: other={path}"
+            )
+        group[known] = read_run(path)
+    return groups
 
 
 def _told(run: Run) -> list[str]:
@@ -150,8 +165,12 @@ def _pair(text: str) -> tuple[str, str]:
     return first.strip(), second.strip()
 
 
-def _caption(runs: dict[str, Run], pool: bool) -> str:
-    task = next(iter(runs.values())).block["task"]
-    names = ", ".join(runs)
-    how = f"mean over {len(runs)} runs ({names})" if pool else names
+def _caption(groups: dict[str, dict[str, Run]], pool: bool) -> str:
+    group = next(iter(groups.values()))
+    task = next(iter(group.values())).block["task"]
+    how = names = ", ".join(group)
+    if len(groups) > 1:
+        how = f"{', '.join(groups)}, each the mean over {len(group)} trainings"
+    elif pool:
+        how = f"mean over {len(group)} runs ({names})"
     return f"Paired comparison, {task['protocol']} v{task['version']}: {how}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,25 @@ def test_stacking_keeps_only_what_all_runs_hold() -> None:
         joint.stacked({"x": run({"a": 0.5}), "y": run({"c": 0.5})})
 
 
+def test_arms_score_the_mean_of_their_trainings_and_are_paired_by_training() -> None:
+    groups = {
+        arm: {f"{arm}-{n}": run({"m": share}, seed=n + salt) for n in range(3)}
+        for arm, share, salt in (("old", 0.4, 0), ("new", 0.8, 7))
+    }
+    runs = {name: one for group in groups.values() for name, one in group.items()}
+    found = joint.comparisons(joint.arms(groups), runs)
+    pairs = []
+    for n in range(3):
+        two = {arm: groups[arm][f"{arm}-{n}"] for arm in groups}
+        each = joint.comparisons(joint.side_by_side(two), two)
+        pairs.append(differences(each, "new/m", "old/m"))
+    assert differences(found, "new/m", "old/m") == pytest.approx(np.mean(pairs, axis=0))
+    assert {cell["clusters"] for cell in found["cells"]} == {20}
+    del groups["new"]["new-2"]
+    with pytest.raises(UsageError, match="got 3 of old, 2 of new"):
+        joint.arms(groups)
+
+
 def test_other_rules_are_not_compared() -> None:
     runs = {"x": run({"a": 0.5}), "y": run({"a": 0.5}, OffsetTask(search=7, repeats=3))}
     with pytest.raises(UsageError, match="cannot be compared"):
@@ -116,6 +136,14 @@ def test_the_command_names_methods_by_their_run(folders: Path) -> None:
     assert done.exit_code == 0
     assert "new/m - one/m" in done.output
     assert "n - " not in done.output.replace("new/m - ", "")
+    more = [folders / f"{name}-again" for name in ("one", "two")]
+    for path in more:
+        shutil.copytree(path.with_name(path.name.removesuffix("-again")), path)
+    given = [folders / "one", more[0], folders / "two", more[1]]
+    names = ["old", "old", "new", "new"]
+    arms = compare("--pool", *(f"{n}={path}" for n, path in zip(names, given, strict=True)))
+    assert "old, new, each the mean over 2 trainings" in arms.output
+    assert "new/m - old/n" in arms.output
     pooled = compare("--pool", folders / "one", folders / "two", "--pair", "n,m")
     assert "mean over 2 runs" in pooled.output
     assert "n - m" in pooled.output
@@ -136,6 +164,8 @@ def test_the_command_writes_json(folders: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_compared_is_said_in_a_sentence(folders: Path) -> None:
     twice = compare(folders / "one", folders / "one")
     assert (twice.exit_code, "two runs are called 'one'" in twice.output) == (2, True)
+    same = compare("--pool", *(f"a={folders / 'one'}",) * 2)
+    assert (same.exit_code, "is given twice" in same.output) == (2, True)
     missing = compare(folders / "one", folders / "two", "--method", "dta")
     assert (missing.exit_code, "no run holds a method 'dta'" in missing.output) == (2, True)
     alone = compare(folders / "one", "--method", "m")
