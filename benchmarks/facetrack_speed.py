@@ -61,6 +61,8 @@ def main(
     settings = FacetrackSettings()
     load_detector(settings.detector, settings.confidence, settings.detector_weights)
     with tempfile.TemporaryDirectory() as folder:
+        if whole:  # What a process loads once counts no more than the detector does.
+            build([draw(Path(folder) / "short.mp4", crf, 2.0)], Path(folder), engine="local")
         path = video or draw(Path(folder) / "head.mp4", crf, seconds)
         frames = probe(path).num_frames
         ratios: dict[str, list[FloatArray]] = {}
