@@ -85,7 +85,7 @@ def arms(groups: Mapping[str, Mapping[str, Run]]) -> pd.DataFrame:
     UsageError
         If arms have different numbers of trainings, or the runs asked under different rules.
     """
-    _check({name: run for runs in groups.values() for name, run in runs.items()})
+    _check({f"{arm}/{name}": run for arm, runs in groups.items() for name, run in runs.items()})
     counts = {arm: len(runs) for arm, runs in groups.items()}
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{count} of {arm}" for arm, count in counts.items())

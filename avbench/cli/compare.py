@@ -169,7 +169,7 @@ def _caption(groups: dict[str, dict[str, Run]], pool: bool) -> str:
     group = next(iter(groups.values()))
     task = next(iter(group.values())).block["task"]
     how = names = ", ".join(group)
-    if len(groups) > 1:
+    if "" not in groups:  # Trainings of an arm are told apart by paths, which nobody needs to see.
         how = f"{', '.join(groups)}, each the mean over {len(group)} trainings"
     elif pool:
         how = f"mean over {len(group)} runs ({names})"

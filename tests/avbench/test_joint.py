@@ -97,6 +97,9 @@ def test_arms_score_the_mean_of_their_trainings_and_are_paired_by_training() -> 
     del groups["new"]["new-2"]
     with pytest.raises(UsageError, match="got 3 of old, 2 of new"):
         joint.arms(groups)
+    other = run({"m": 0.5}, OffsetTask(search=7, repeats=3))
+    with pytest.raises(UsageError, match="new/0 and old/0 cannot be compared"):
+        joint.arms({"old": {"0": other}, "new": {"0": groups["old"]["old-0"]}})
 
 
 def test_other_rules_are_not_compared() -> None:
@@ -144,6 +147,9 @@ def test_the_command_names_methods_by_their_run(folders: Path) -> None:
     arms = compare("--pool", *(f"{n}={path}" for n, path in zip(names, given, strict=True)))
     assert "old, new, each the mean over 2 trainings" in arms.output
     assert "new/m - old/n" in arms.output
+    alone = compare("--pool", f"a={given[0]}", f"a={given[1]}")
+    assert "a, each the mean over 2 trainings" in alone.output
+    assert str(folders) not in alone.output
     pooled = compare("--pool", folders / "one", folders / "two", "--pair", "n,m")
     assert "mean over 2 runs" in pooled.output
     assert "n - m" in pooled.output
