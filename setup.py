@@ -89,7 +89,7 @@ setup(
             "syncnet-local = baselines.syncnet_local:SyncNetLocal",
             "tae = baselines.tae:Tae",
             "tae-no-attention = baselines.tae:TaeNoAttention",
-            "tae-crf = baselines.tae:TaeCrf",
+            "tae-crf = baselines.tae_crf:TaeCrf",
         ],
         "avbench.pipelines": [
             "facetracks = pipelines.build:build",

@@ -19,7 +19,7 @@ from avbench.errors import DataError, UnknownName, UsageError
 from avbench.methods import Aligned
 from avbench.models import checkpoint as checkpoints
 from avbench.models.corrupt import Laws
-from avbench.models.corrupt_rows import RowSet, WindowBatch
+from avbench.models.corrupt_rows import Look, RowSet, WindowBatch
 from avbench.models.crf_decoder import CrfDecoderConfig, build
 from avbench.models.tae import SMALL, Decoder, TaeConfig, tell
 from avbench.models.training import (
@@ -36,6 +36,7 @@ from avbench.models.two_stream import Extractor, one_thread
 from avbench.warping import invert
 
 from ._aligning import SHALEV_2020
+from ._fitting import Forcing, Plan
 from ._shared import CACHE_MIB, training_set
 from .syncnet_local import SyncNetLocal, held_out
 
@@ -233,13 +234,19 @@ class Tae:
         return Aligned(found.argmax(dim=-1).double().numpy(), found.numpy())
 
     def _logits(self, video: FloatArray, audio: FloatArray, allowed: torch.Tensor) -> torch.Tensor:
+        return self._batch(self._decoder, video, audio, allowed)
+
+    @staticmethod
+    def _batch(
+        decoder: nn.Module, video: FloatArray, audio: FloatArray, allowed: torch.Tensor
+    ) -> torch.Tensor:
         spare = BATCH - len(video)
         filled = [
             torch.from_numpy(np.pad(rows, ((0, spare), (0, 0), (0, 0))).astype(np.float32))
             for rows in (audio, video)
         ]
         with torch.inference_mode(), one_thread():
-            logits: torch.Tensor = self._decoder(*filled, allowed=allowed)
+            logits: torch.Tensor = decoder(*filled, allowed=allowed)
             return logits[: len(video)]
 
     def align_clip(self, rows: Embeddings) -> Alignment:
@@ -301,7 +308,6 @@ class Tae:
         log
             Is told every loss.
         """
-        decoder, sizes = self._decoder, self._decoder.config
         recipe = replace(
             self.RECIPE,
             steps=steps or self.RECIPE.steps,
@@ -309,20 +315,24 @@ class Tae:
             rows=SyncNetLocal.RECIPE.rows,  # so that the same clips are counted off
             bfloat16=has_bfloat16() if bfloat16 is None else bfloat16,
         )
-        data = held_out(training_set(clips, recipe, cache_mib, self._extractor.network))
-        rows = RowSet.embed(
-            self._extractor.network,
-            data,
-            copies=copies,
-            laws=law or self.LAW,
-            columns=sizes.columns,
-            sound_rows=sizes.rows,
-            bfloat16=recipe.bfloat16,
-            rng=rng,
+        plan = Plan(
+            training_set(clips, recipe, cache_mib, self._extractor.network),
+            recipe,
+            rate or self.RATE,
+            law or self.LAW,
+            copies,
+            self.FORCING[0] if forcing is None else forcing,
+            log,
         )
-        peak = rate or self.RATE
-        first = self.FORCING[0] if forcing is None else forcing
-        schedule = Forcing(first, round(self.FORCING[1] * recipe.steps))
+        self.report = self._fit(plan, rng, state)
+
+    def _fit(self, plan: Plan, rng: np.random.Generator, state: Path | None) -> FitReport:
+        """Fit everything that a plan is for: here the decoder alone."""
+        return self._fit_decoder(plan, rng, state)
+
+    def _fit_decoder(self, plan: Plan, rng: np.random.Generator, state: Path | None) -> FitReport:
+        decoder = self._decoder
+        schedule = Forcing(plan.forcing, round(self.FORCING[1] * plan.recipe.steps))
 
         def loss_of(window: Batch, rng: np.random.Generator) -> torch.Tensor:
             assert isinstance(window, WindowBatch)
@@ -331,16 +341,30 @@ class Tae:
                 torch.manual_seed(int(rng.integers(2**63)))  # for dropout
                 return decoder.loss(window.sound, window.pictures, window.target, told)
 
-        about = {"law": law or self.LAW, "copies": copies, "rate": peak, "forcing": first}
-        self.report = optimise(
+        return optimise(
             nn.ModuleDict({"decoder": decoder, "schedule": schedule}),
-            {"decoder": peak, "schedule": 0.0},
+            {"decoder": plan.rate, "schedule": 0.0},
             loss_of,
-            rows,
-            recipe,
+            self._windows(plan, rng),
+            plan.recipe,
             rng,
             state,
-            Watch(log=log, about=about),
+            Watch(log=plan.log, about={**plan.about, "forcing": plan.forcing}),
+        )
+
+    def _windows(self, plan: Plan, rng: np.random.Generator, look: Look | None = None) -> RowSet:
+        """Damage and embed the clips that the streams have not seen."""
+        sizes = self._decoder.config
+        return RowSet.embed(
+            self._extractor.network,
+            held_out(plan.data),
+            copies=plan.copies,
+            laws=plan.law,
+            columns=sizes.columns,
+            sound_rows=sizes.rows,
+            bfloat16=plan.recipe.bfloat16,
+            rng=rng,
+            look=look,
         )
 
     def save(self, path: Path) -> None:
@@ -358,42 +382,3 @@ class TaeNoAttention(Tae):
 
     name: ClassVar[str] = "tae-no-attention"
     CONFIG: ClassVar[TaeConfig | CrfDecoderConfig] = replace(SMALL, attention=0)
-
-
-class TaeCrf(Tae):
-    """The autoencoder with a monotone field inside: not the paper's, see the departures it names.
-
-    References
-    ----------
-    `avbench.models.crf_decoder`, and Shalev and Wolf, 2020, section 7: monotone constraints.
-    """
-
-    name: ClassVar[str] = "tae-crf"
-    CONFIG: ClassVar[TaeConfig | CrfDecoderConfig] = CrfDecoderConfig()
-    RECIPE: ClassVar[Recipe] = replace(Tae.RECIPE, steps=900, warmup=0.3)
-    RATE: ClassVar[float] = 3e-3
-    FORCING: ClassVar[tuple[float, float]] = (0.5, 0.4)
-    LAW: ClassVar[Laws] = "both"
-    HOW: ClassVar[How] = "median"
-
-
-class Forcing(nn.Module):
-    """How many true answers are fed back: a share that falls to zero in a straight line.
-
-    The number of steps is kept with the weights, so that a run that goes on knows where it is.
-    """
-
-    done: torch.Tensor
-
-    def __init__(self, first: float, steps: int) -> None:
-        super().__init__()
-        self.first, self.steps = first, steps
-        self.register_buffer("done", torch.zeros((), dtype=torch.int64))
-
-    def forward(self) -> float:
-        """Return the share at this step, and count the step if in training."""
-        if not self.training:
-            return 0.0
-        done = int(self.done)
-        self.done += 1
-        return self.first * max(0.0, 1 - done / max(1, self.steps))

@@ -6,14 +6,16 @@ training starts, several times each, and windows are cut out of the rows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from avbench.data import IntArray
 from avbench.models import augment
 from avbench.models.corrupt import Damage, Laws, damage, draw_window, windows_at
-from avbench.models.trainset import Batch, TrainingSet
+from avbench.models.trainset import Batch, TrainingClip, TrainingSet
 from avbench.models.two_stream import Network
 from avbench.progress import track
 
@@ -35,6 +37,11 @@ class DamagedRows:
     sound: torch.Tensor
     """Embeddings of the whole sound, in half precision; shape (T - 4, D)."""
     damage: Damage
+
+
+Look = Callable[[TrainingClip, torch.Tensor, IntArray], torch.Tensor]
+"""From a clip, its pictures as the network sees them, shape (1, T, ...), and the frame shown at
+each of T' positions to rows of picture; shape (T' - 4, D)."""
 
 
 class RowSet(TrainingSet):
@@ -69,11 +76,15 @@ class RowSet(TrainingSet):
         sound_rows: int,
         bfloat16: bool,
         rng: np.random.Generator,
+        look: Look | None = None,
     ) -> RowSet:
         """Damage every clip ``copies`` times and embed what comes out, unchanged otherwise.
 
         A damaged clip that holds no window is drawn again, ten times at most, and then left out.
+        How pictures become rows is said by ``look``; as they are shown, one after the other, where
+        it is None.
         """
+        look = look or (lambda _, pictures, shown: network.embed_video(pictures[:, shown])[0])
         network.eval()
         kept: list[DamagedRows] = []
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
@@ -85,8 +96,7 @@ class RowSet(TrainingSet):
                     found = _fitting(len(clip), laws, columns, sound_rows, rng)
                     if found is None:
                         continue
-                    shown = whole.pictures[:, torch.from_numpy(found.shown)]
-                    pictures = network.embed_video(shown)[0].half()
+                    pictures = look(clip, whole.pictures, found.shown).half()
                     kept.append(DamagedRows(pictures, sound, found))
         return cls(data, kept, columns, sound_rows)
 

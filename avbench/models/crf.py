@@ -165,9 +165,16 @@ class Emission(nn.Module):
         self.net = nn.Sequential(*layers, nn.Conv2d(config.channels, 1, 1))
         self.gain = nn.Parameter(torch.tensor(config.gain))
 
-    def forward(self, similarity: torch.Tensor) -> torch.Tensor:
-        """Return one score per pair; (B, N, M) of cosines to (B, N, M)."""
-        outside = shear(torch.zeros_like(similarity), fill=1.0)
+    def forward(self, similarity: torch.Tensor, there: torch.Tensor | None = None) -> torch.Tensor:
+        """Return one score per pair; (B, N, M) of cosines to (B, N, M).
+
+        Where ``there`` says which rows of picture there are, shape (B, M), the others lie beyond
+        the picture too.
+        """
+        gone = torch.zeros_like(similarity)
+        if there is not None:
+            gone = gone + (~there).unsqueeze(1)
+        outside = shear(gone, fill=1.0)
         seen = torch.stack((4 * shear(similarity), outside), dim=1)
         found: torch.Tensor = self.net(seen).squeeze(1)
         return unshear(found, similarity.shape[-1]) + self.gain * similarity

@@ -4,6 +4,10 @@ The posteriors of `avbench.models.crf.MonotoneCrf` are read by a bidirectional L
 cosines, and added to what the decoder says. Everything here that the paper does not have is its own
 part: the field, the second direction, the bias of the attention towards the same time, the table
 over moves, cosines in place of distances, and true answers fed back early in training.
+
+Where pictures are shown again, the video was damaged, and more can be known: another field looks at
+the pictures that differ (`avbench.models.distinct`) and is told where frames were dropped
+(`avbench.models.dropped`, `avbench.models.drop_field`).
 """
 
 from __future__ import annotations
@@ -18,6 +22,9 @@ from torch import nn
 from avbench.models.architectures import tuples
 from avbench.models.corrupt import PAPER_COLUMNS, PAPER_ROWS
 from avbench.models.crf import STEPS, Emission, EmissionConfig, MonotoneCrf
+from avbench.models.distinct import gather
+from avbench.models.drop_field import LOW, DropField
+from avbench.models.dropped import DropConfig, DropDetector
 from avbench.models.losses import cosine_matrix
 from avbench.models.tae import (
     NEVER,
@@ -50,6 +57,7 @@ class CrfDecoderConfig:
     """Initial loss of attention per row of distance in time."""
     inside: float = 0.5
     """Weight of the loss on the field's own posteriors."""
+    drops: DropConfig = field(default_factory=DropConfig)
 
     @property
     def start(self) -> int:
@@ -83,6 +91,8 @@ class CrfDecoder(Decoder):
         self.mlp = nn.Sequential(nn.Linear(config.hidden + width, config.mlp), nn.ReLU(), last)
         self.trust = nn.Parameter(torch.ones(()))
         self.moves = nn.Parameter(torch.zeros(2 * config.columns - 1))
+        self.drops = DropDetector(config.drops)
+        self.damaged = DamagedField(config.emission)
 
     def posteriors(
         self, similarity: torch.Tensor, allowed: torch.Tensor | None = None
@@ -148,6 +158,50 @@ class CrfDecoder(Decoder):
         return torch.stack(logits, dim=1)
 
 
+class DamagedField(nn.Module):
+    """Which picture belongs to each row of sound, where pictures are known to be shown again."""
+
+    def __init__(self, config: EmissionConfig) -> None:
+        super().__init__()
+        self.emission = Emission(config)
+        self.field = DropField()
+
+    def forward(
+        self, audio: torch.Tensor, video: torch.Tensor, allowed: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return log-probabilities of columns, -inf where a column is no last copy.
+
+        Parameters
+        ----------
+        audio
+            Embeddings; shape (B, N, D).
+        video
+            Rows of `avbench.models.distinct.distinct_rows`; shape (B, M, D + 4), M at most 75.
+        allowed
+            Which answers may be given; shape (N, M). None: all.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape (B, N, M).
+        """
+        found = gather(video)
+        there = found.there.unsqueeze(1)
+        similarity = cosine_matrix(audio, found.rows)
+        count = there.sum(-1, keepdim=True).clamp_min(1)
+        mean = (similarity * there).sum(-1, keepdim=True) / count
+        scores = self.emission(torch.where(there, similarity, mean), found.there)
+        may = there if allowed is None else there & found.collect(allowed)
+        posteriors: torch.Tensor = self.field(torch.where(may, scores, LOW), found.dropped)
+        return found.spread(posteriors)
+
+    def loss(self, audio: torch.Tensor, video: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return the mean cross-entropy of the columns ``target`` of all rows; shape (B, N)."""
+        told = self(audio, video).gather(-1, target.unsqueeze(-1))
+        loss: torch.Tensor = -told.clamp_min(-30.0).mean()
+        return loss
+
+
 def build(config: TaeConfig | CrfDecoderConfig) -> Decoder:
     """Make the decoder that a configuration describes."""
     return Tae(config) if isinstance(config, TaeConfig) else CrfDecoder(config)
@@ -158,4 +212,5 @@ def config_from_json(found: Mapping[str, Any]) -> TaeConfig | CrfDecoderConfig:
     if "emission" not in found:
         return TaeConfig(**tuples(found))
     emission = EmissionConfig(**tuples(found["emission"]))
-    return CrfDecoderConfig(**{**tuples(found), "emission": emission})
+    drops = DropConfig(**found.get("drops", {}))
+    return CrfDecoderConfig(**{**tuples(found), "emission": emission, "drops": drops})

@@ -7,6 +7,7 @@ kind of machine, the same seed gives the same weights.
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from avbench.data import JSON
 from avbench.errors import UsageError
 from avbench.models import augment
 from avbench.models.augment import Augmentation, FaceAugmentation, GeometryAugmentation
+from avbench.models.checkpoint import read_tensors, write_tensors
 from avbench.models.losses import cosine_matrix
 from avbench.models.state import TrainingState
 from avbench.models.trainset import Batch, TrainingSet
@@ -232,6 +234,50 @@ def optimise(
         state.unlink(missing_ok=True)
     report = _report(run, data, recipe, run.seconds + time.monotonic() - started)
     return replace(report, recipe={**report.recipe, **watch.about})
+
+
+def finished(
+    network: nn.Module,
+    name: str,
+    train: Callable[[Path | None], FitReport],
+    state: Path | None,
+    identity: Mapping[str, JSON],
+) -> FitReport:
+    """Train a part of a network, or take it up where an earlier call had finished it.
+
+    Parameters
+    ----------
+    network
+        All of it, kept as it is when the part is done.
+    name
+        Of the part: it is kept beside ``state``, as ``state.name``.
+    train
+        Trains the part, given where its own unfinished run is kept.
+    state
+        Where an unfinished run is kept; None: nothing is.
+    identity
+        What the earlier call must agree in.
+
+    Raises
+    ------
+    UsageError
+        If what was kept belongs to another run.
+    """
+    if state is None:
+        return train(None)
+    path = state.with_name(f"{state.name}.{name}")
+    plain = json.loads(json.dumps(identity))
+    if path.exists():
+        tensors, info = read_tensors(path)
+        if info["identity"] != plain:
+            raise UsageError(f"{path} belongs to another training run; remove it, or finish that")
+        network.load_state_dict(tensors)
+        report = dict(info["report"])
+        report["checks"] = tuple(tuple(check) for check in report["checks"])
+        return FitReport(**report)
+    found = train(state)
+    write_tensors(path, network.state_dict(), {"identity": plain, "report": asdict(found)})
+    return found
 
 
 def _optimiser(groups: list[dict[str, Any]], recipe: Recipe) -> torch.optim.Optimizer:

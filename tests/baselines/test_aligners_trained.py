@@ -9,16 +9,21 @@ import pytest
 import torch
 
 from avbench import methods
+from avbench.alignment_task import AlignmentQuestion
 from avbench.data import Alignment, Clip, Embeddings
 from avbench.errors import DataError, UnknownName, UsageError
 from avbench.methods import ClipAligner, EmbeddingMethod, Trainable
+from avbench.models import training
+from avbench.models.corrupt import damage
 from avbench.models.crf_decoder import CrfDecoderConfig
 from avbench.models.tae import SMALL, TaeConfig
 from avbench.models.two_stream import TwoStreamConfig
+from avbench.repairing.held import changes, held
 from baselines import syncnet_local
 from baselines.syncnet import SyncNet
 from baselines.syncnet_local import SyncNetLocal, held_out, without_held_out
-from baselines.tae import Forcing, Tae, TaeCrf, TaeNoAttention
+from baselines.tae import Forcing, Tae, TaeNoAttention
+from baselines.tae_crf import TaeCrf
 
 STREAMS = TwoStreamConfig(video=(4, 8, 8, 8, 16), audio=(4, 8, 8, 8, 16), dim=16)
 TINY = replace(SMALL, hidden=12, embedding=8, attention=8, mlp=(16, 8))
@@ -236,6 +241,134 @@ def test_streams_change_and_stay_those_of_a_syncnet(streams, tmp_path):
     assert SyncNet.load(streams).extractor != method.extractor
     assert SyncNet.load(tmp_path / "m.safetensors")
     assert method.report.clips == 3
+
+
+def shown_again(shown, num_frames=110):
+    """A clip whose pictures all differ by far, showing these frames, and its sound."""
+    clip = blinking("any", num_frames)
+    bright = 37 * np.arange(num_frames) % 256
+    frames = np.broadcast_to(bright.astype(np.uint8)[:, None, None, None], clip.frames.shape)
+    audio = clip.audio[: 640 * len(shown)]
+    return Clip("any", frames[shown], audio)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_of_a_damaged_clip_say_which_picture_is_shown(streams, seed):
+    shown = damage(110, np.random.default_rng(seed), "tae2020").shown
+    clip, method = shown_again(shown), started(TaeCrf, streams)
+    frames, number = np.unique(shown, return_inverse=True)
+    box = np.tile([0.0, 0, 32, 32], (len(clip), 1))
+    np.testing.assert_array_equal(held(changes(clip.frames, box)), number)
+    found = method.embed(clip)
+    assert found.video.shape == found.audio.shape == (len(shown) - 4, 16 + 4)
+    np.testing.assert_array_equal(found.video[:, 16], number[2:-2] + 1)
+    np.testing.assert_allclose(np.exp(found.video[:, 17:]).sum(-1), 1, rtol=1e-5)
+    assert not found.audio[:, 16:].any()
+    # Sound is embedded as it is, and pictures as those of a clip without the copies.
+    plain = Tae.embed(method, clip)
+    np.testing.assert_array_equal(found.audio[:, :16], plain.audio)
+    once = Tae.embed(method, shown_again(frames)).video  # from the third picture on
+    inside = slice(*np.searchsorted(number, [2, len(frames) - 2]))
+    one, other = found.video[inside.start - 2 : inside.stop - 2, :16], once[number[inside] - 2]
+    np.testing.assert_allclose(one, other, atol=1e-5, rtol=1e-4)
+    assert (np.diff(method.align_clip(found).video_index) >= 0).all()
+
+
+def test_of_an_undamaged_clip_nothing_is_known(streams):
+    clip, method = shown_again(np.arange(60)), started(TaeCrf, streams)
+    found, plain = method.embed(clip), Tae.embed(method, clip)
+    for side, expected in zip(found, plain, strict=True):
+        np.testing.assert_array_equal(side[:, :16], expected)
+        assert side.shape == (56, 20)
+        assert not side[:, 16:].any()
+    video, audio = found.video[None], found.audio[None, 20:40]
+    said, alone = method.align(video, audio), method.align(video[..., :16], audio[..., :16])
+    np.testing.assert_array_equal(said.log_posterior, alone.log_posterior)
+
+
+def test_a_damaged_window_sees_nothing_outside_it(streams):
+    shown = np.sort(np.random.default_rng(0).integers(20, 90, 79))
+    question = AlignmentQuestion("any", 75, 0, 0, 20, 0, (*shown,), range(27, 52), (0,) * 25)
+    clip, method = shown_again(np.arange(110)), started(TaeCrf, streams)
+    outside = clip.frames.copy()
+    outside[: shown[0]] = outside[shown[-1] + 1 :] = 255 - outside[0]
+    audio = clip.audio.copy()
+    audio[: 20 * 640] = audio[99 * 640 :] = 0.1
+    other = Clip("other", outside, audio)
+    one, same = (method.embed(question.cut(c)) for c in (clip, other))
+    for side, again in zip(one, same, strict=True):
+        assert side.shape == (75, 20)
+        np.testing.assert_array_equal(side, again)
+    # Nor does an answer depend on windows beside it, damaged or not, or on where it begins.
+    later = one.video.copy()
+    later[:, 16] += 40
+    plain = method.embed(shown_again(np.arange(79)))
+    video = np.stack([plain.video, one.video, later, plain.video])
+    audio = np.stack([side[25:50] for side in (plain.audio, *[one.audio] * 2, plain.audio)])
+    said = method.align(video, audio).log_posterior
+    for at in range(4):
+        alone = method.align(video[at : at + 1], audio[at : at + 1]).log_posterior[0]
+        np.testing.assert_array_equal(said[at], alone)
+    np.testing.assert_array_equal(said[1], said[2])
+    last = np.diff(one.video[:, 16], append=np.inf) > 0
+    assert np.isneginf(said[1][:, ~last]).all()
+
+
+@pytest.mark.parametrize(("part", "step"), [("drops", 3), ("damaged", 0), ("damaged", 2)])
+def test_a_run_stopped_in_a_later_part_goes_on_to_the_same_bytes(
+    streams, tmp_path, monkeypatch, part, step
+):
+    monkeypatch.setattr(training, "_SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(TaeCrf, "DROPS", replace(TaeCrf.DROPS, clips=8))
+    done, stop, take = [], [(part, step)], training._step
+
+    def watched(run, loss_of, data, recipe, watch):
+        at = (watch.about.get("part", "decoder"), run.step)
+        if at in stop:
+            raise KeyboardInterrupt
+        done.append(at)
+        take(run, loss_of, data, recipe, watch)
+
+    monkeypatch.setattr(training, "_step", watched)
+    state = (folder := tmp_path / "state") / "run.unfinished"
+    with pytest.raises(KeyboardInterrupt):
+        fitted(TaeCrf, streams, state, steps=4, **SMALLER)
+    before = ["decoder"] if part == "drops" else ["decoder", "drops"]
+    assert all((folder / f"run.unfinished.{name}").exists() for name in before)
+    stop.clear()
+    rest, _ = fitted(TaeCrf, streams, state, steps=4, **SMALLER)
+    every_step = [("decoder", i) for i in range(4)] + [("drops", i) for i in range(8)]
+    assert done == [*every_step, *[("damaged", i) for i in range(4)]], "none is taken twice"
+    assert not [*folder.iterdir()]
+    whole, _ = fitted(TaeCrf, streams, steps=4, **SMALLER)
+    whole.save(tmp_path / "whole")
+    rest.save(tmp_path / "rest")
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "rest").read_bytes()
+    assert replace(rest.report, seconds=0.0) == replace(whole.report, seconds=0.0)
+
+
+def test_a_finished_part_is_taken_up_by_its_own_run_alone(tmp_path):
+    state, calls = tmp_path / "run", []
+    report = training.FitReport(5, 1.0, 2.0, 3.0, 4, 5, 6, True, {"law": "both"}, ((1, 0.5),))
+
+    def train(network, name="part", identity=None, where=state):
+        def work(part):
+            calls.append(part)
+            torch.nn.init.constant_(network.weight, 2.0)
+            return report
+
+        return training.finished(network, name, work, where, identity or {"sizes": (1, 2)})
+
+    assert train(torch.nn.Linear(2, 2), where=None) == report
+    assert not [*tmp_path.iterdir()], "nothing is kept"
+    assert train(first := torch.nn.Linear(2, 2)) == train(second := torch.nn.Linear(2, 2)) == report
+    assert calls == [None, state]
+    assert all(map(torch.equal, first.state_dict().values(), second.state_dict().values()))
+    with pytest.raises(UsageError, match=r"run\.part belongs to another training run"):
+        train(third := torch.nn.Linear(2, 2), identity={"sizes": (1, 3)})
+    assert not (third.weight == 2).any()
+    train(third, "other")
+    assert calls == [None, state, state]
 
 
 def test_streams_and_decoders_share_no_clip():

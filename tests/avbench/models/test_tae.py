@@ -98,6 +98,9 @@ def test_one_step_and_one_answer_at_full_size(config):
     target = torch.arange(25, 50).unsqueeze(0)
     decoder.loss(audio, video, target).backward()
     for name, parameter in decoder.named_parameters():
+        if name.startswith(("drops.", "damaged.")):  # which are trained by themselves
+            assert parameter.grad is None, name
+            continue
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
     torch.optim.Adam(decoder.parameters(), lr=1e-6, betas=(0.5, 0.999)).step()
