@@ -13,7 +13,7 @@ from avbench.data import Alignment, Clip, FloatArray, Prediction
 from avbench.errors import UsageError
 from avbench.methods import Aligned, Embedder
 from avbench.repairing.faces import embed
-from avbench.repairing.held import changes, held, missing
+from avbench.repairing.held import crop_changes, held, missing
 
 from ._aligning import REACH
 from .syncnet_local import SyncNetLocal
@@ -66,8 +66,7 @@ class Mend(BySimilarity):
 
         The confidence is minus the mean doubt, in frames.
         """
-        whole = np.array([[0, 0, *clip.frames.shape[2:0:-1]]] * len(clip), np.float64)
-        moved = changes(clip.frames, whole)
+        moved = crop_changes(clip.frames)
         shown = held(moved)
         new = np.flatnonzero(np.diff(shown, prepend=-1))
         rows = embed(self, clip.frames[new], len(new), clip.audio)

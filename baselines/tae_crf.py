@@ -12,7 +12,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from avbench import features
 from avbench.aligning import How
 from avbench.data import Clip, Embeddings, FloatArray, IntArray, UInt8Array
 from avbench.methods import Aligned
@@ -23,9 +22,9 @@ from avbench.models.distinct import KNOWN, around, distinct_rows, tell, unknown
 from avbench.models.dropped import DropBatch, DropSet, reduce
 from avbench.models.tae import TaeConfig
 from avbench.models.training import FitReport, Recipe, Watch, finished, optimise
-from avbench.models.trainset import Batch, TrainingClip
+from avbench.models.trainset import MOUTHS, Batch, TrainingClip
 from avbench.models.two_stream import Extractor, one_thread
-from avbench.repairing.held import changes, held
+from avbench.repairing.held import crop_changes, held
 
 from ._fitting import Plan
 from .syncnet_local import without_held_out
@@ -69,8 +68,7 @@ class TaeCrf(Tae):
         Where the clip shows pictures again, the rows of picture are those of its different pictures
         (`avbench.models.distinct`). The sound's last four numbers are zero.
         """
-        whole = np.array([[0, 0, *clip.frames.shape[2:0:-1]]] * len(clip), np.float64)
-        number = held(changes(clip.frames, whole))
+        number = held(crop_changes(clip.frames))
         if number[-1] + 1 == len(clip):
             rows = super().embed(clip)
             video, audio = (unknown(torch.from_numpy(side)).numpy() for side in rows)
@@ -82,11 +80,8 @@ class TaeCrf(Tae):
     def _distinct(self, frames: UInt8Array, number: IntArray) -> FloatArray:
         new = frames[np.flatnonzero(np.diff(number, prepend=-1))]
         rows = self._extractor.embed_pictures(new[around(len(new))], unit=False)
-        mouths = features.mouth_pictures(
-            new, pixels=features.MARGIN_PIXELS, margin=features.MOUTH_MARGIN
-        )
         with one_thread():
-            told = tell(self._decoder.drops, reduce(mouths))
+            told = tell(self._decoder.drops, reduce(MOUTHS.pictures(new)))
         return distinct_rows(torch.from_numpy(rows), told, number).numpy()
 
     def align(self, video: FloatArray, audio: FloatArray) -> Aligned:

@@ -75,6 +75,18 @@ def changes(images: Iterable[UInt8Array], boxes: FloatArray) -> FloatArray:
     return found
 
 
+def crop_changes(frames: UInt8Array) -> FloatArray:
+    """Return `changes` of pictures that show a face and little else.
+
+    Parameters
+    ----------
+    frames
+        RGB face crops; shape (T, H, W, 3).
+    """
+    height, width = frames.shape[1:3]
+    return changes(frames, np.tile([0.0, 0.0, width, height], (len(frames), 1)))
+
+
 def held(moved: FloatArray) -> IntArray:
     """Say which pictures show what the one before them shows.
 
