@@ -47,6 +47,9 @@ MOUTH_MARGIN = 4 / 3
 MARGIN_PIXELS = 64
 """Side in pixels of a training picture: `MOUTH_PIXELS` times `MOUTH_MARGIN`."""
 
+FACE_PIXELS = 56
+"""Side in pixels of the small grey picture of a whole face crop in which movement is looked for."""
+
 
 def describe() -> dict[str, JSON]:
     """Return the settings of this module: a network trained under others is of no use here."""
@@ -154,4 +157,15 @@ def mouth_pictures(
         grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
         region = np.ascontiguousarray(grey[np.ix_(rows, columns)])
         out[index] = cv2.resize(region, (pixels, pixels), interpolation=cv2.INTER_AREA)
+    return out
+
+
+def face_pictures(frames: UInt8Array) -> UInt8Array:
+    """Shrink face crops, grey; RGB of shape (T, H, W, 3) to (T, FACE_PIXELS, FACE_PIXELS)."""
+    import cv2
+
+    out = np.empty((len(frames), FACE_PIXELS, FACE_PIXELS), np.uint8)
+    for index, frame in enumerate(frames):
+        grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
+        out[index] = cv2.resize(grey, out.shape[1:], interpolation=cv2.INTER_AREA)
     return out

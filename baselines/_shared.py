@@ -21,7 +21,7 @@ from avbench.models.geometry import LipGeometryNet
 from avbench.models.pattern import PatternClassifier, PatternConfig
 from avbench.models.shapes import MouthTruth
 from avbench.models.training import FitReport, Recipe, has_bfloat16, new_network
-from avbench.models.trainset import MOUTHS, TrainingSet
+from avbench.models.trainset import MOUTHS, Front, TrainingSet
 from avbench.models.two_stream import Extractor, Network, one_thread
 from avbench.models.vgg import build
 from avbench.similarity import diagonal_means, pick_offset, similarity_matrix
@@ -30,7 +30,7 @@ SEARCH = 5
 """Largest candidate offset in frames, as in Kim et al."""
 BATCH = 128
 """Windows that a classifier reads at once."""
-CACHE_MIB = 3072
+CACHE_MIB = 4096
 """Bound on the memory of training clips: about 700 kB each for six seconds."""
 
 CHUNG_2016 = """@inproceedings{chung2016out,
@@ -269,17 +269,17 @@ def training_set(
     clips: Iterable[Clip] | TrainingSet,
     recipe: Recipe,
     cache_mib: int,
-    network: Network,
+    front: Front,
     shapes: MouthTruth | None = None,
 ) -> TrainingSet:
-    """Return clips as a training set, reading them as a network sees them if they are not yet."""
+    """Return clips as a training set, reading them as a front keeps them if they are not yet."""
     if isinstance(clips, TrainingSet):
         return clips
     return TrainingSet.read(
         clips,
         min_frames=recipe.num_frames,
         max_bytes=cache_mib * 2**20,
-        front=network.front,
+        front=front,
         shapes=shapes,
     )
 

@@ -52,7 +52,7 @@ class SyncCls(PatternMethod):
         """
         network, classifier = self._extractor.network, self._classifier
         recipe = self.plan(steps, bfloat16, rows, augment)
-        data = training_set(clips, recipe, cache_mib, network)
+        data = training_set(clips, recipe, cache_mib, network.front)
 
         def loss_of(batch: Batch, rng: np.random.Generator) -> torch.Tensor:
             with torch.no_grad():

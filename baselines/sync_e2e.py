@@ -59,7 +59,7 @@ class SyncE2E(PatternMethod):
         """
         network, classifier = self._extractor.network, self._classifier
         recipe = self.plan(steps, bfloat16, rows, augment)
-        data = training_set(clips, recipe, cache_mib, network)
+        data = training_set(clips, recipe, cache_mib, network.front)
         angular = AngularLoss(self._scale)
 
         def loss_of(batch: Batch, rng: np.random.Generator) -> torch.Tensor:

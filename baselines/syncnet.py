@@ -223,7 +223,7 @@ class SyncNet(OffsetMethod):
         plan = with_options(published.recipe if published else own, steps, half, network, augment)
         plan = replace(plan, clips=batch or plan.clips)
         shapes = MouthTruth(truth) if truth else None
-        data = training_set(clips, plan, cache_mib, network, shapes)
+        data = training_set(clips, plan, cache_mib, network.front, shapes)
         if published and steps is None:
             plan = replace(plan, steps=published.epochs * recipes.per_epoch(len(data), plan))
         name = loss or (published.loss if published else "angular")
@@ -231,7 +231,7 @@ class SyncNet(OffsetMethod):
         watch = Watch(
             None
             if validation is None
-            else training_set(validation, plan, cache_mib, network, shapes),
+            else training_set(validation, plan, cache_mib, network.front, shapes),
             every=recipes.per_epoch(len(data), plan),
             patience=patience or (published.patience if published else 3),
             log=log,

@@ -78,7 +78,7 @@ class SyncNetLocal(SyncNet):
         sizes = CorruptRecipe(laws=law)
         recipe = with_options(self.RECIPE, steps, bfloat16, network, augment)
         recipe = replace(recipe, clips=batch or recipe.clips)
-        data = without_held_out(training_set(clips, recipe, cache_mib, network))
+        data = without_held_out(training_set(clips, recipe, cache_mib, network.front))
         matching = ColumnLoss(self._scale)
 
         def loss_of(batch: Batch, rng: np.random.Generator) -> torch.Tensor:

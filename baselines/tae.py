@@ -31,7 +31,7 @@ from avbench.models.training import (
     new_network,
     optimise,
 )
-from avbench.models.trainset import Batch, TrainingSet
+from avbench.models.trainset import Batch, Front, TrainingSet
 from avbench.models.two_stream import Extractor, one_thread
 from avbench.warping import invert
 
@@ -316,7 +316,7 @@ class Tae:
             bfloat16=has_bfloat16() if bfloat16 is None else bfloat16,
         )
         plan = Plan(
-            training_set(clips, recipe, cache_mib, self._extractor.network),
+            training_set(clips, recipe, cache_mib, self._front()),
             recipe,
             rate or self.RATE,
             law or self.LAW,
@@ -325,6 +325,10 @@ class Tae:
             log,
         )
         self.report = self._fit(plan, rng, state)
+
+    def _front(self) -> Front:
+        """Return what is kept of training clips."""
+        return self._extractor.network.front
 
     def _fit(self, plan: Plan, rng: np.random.Generator, state: Path | None) -> FitReport:
         """Fit everything that a plan is for: here the decoder alone."""

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from avbench import features
 from avbench.aligning import How
 from avbench.data import Clip, Embeddings, FloatArray, IntArray, UInt8Array
 from avbench.methods import Aligned
@@ -19,10 +20,10 @@ from avbench.models.corrupt import Laws
 from avbench.models.corrupt_rows import WindowBatch
 from avbench.models.crf_decoder import CrfDecoder, CrfDecoderConfig
 from avbench.models.distinct import KNOWN, around, distinct_rows, tell, unknown
-from avbench.models.dropped import DropBatch, DropSet, reduce
+from avbench.models.dropped import UNASKED, DropBatch, DropSet, as_pictures
 from avbench.models.tae import TaeConfig
 from avbench.models.training import FitReport, Recipe, Watch, finished, optimise
-from avbench.models.trainset import MOUTHS, Batch, TrainingClip
+from avbench.models.trainset import Batch, Front, TrainingClip
 from avbench.models.two_stream import Extractor, one_thread
 from avbench.repairing.held import crop_changes, held
 
@@ -51,9 +52,10 @@ class TaeCrf(Tae):
     LAW: ClassVar[Laws] = "both"
     HOW: ClassVar[How] = "median"
     DROPS: ClassVar[Recipe] = Recipe(
-        steps=2, clips=256, warmup=0.1, weight_decay=1e-3, augmentation=None
+        steps=4, clips=8, warmup=0.1, weight_decay=1e-3, augmentation=None
     )
-    """How the network that sees dropped frames is trained; its steps are times those asked for."""
+    """How the network that sees dropped frames is trained, in full precision; its steps are times
+    those asked for."""
     DROPS_RATE: ClassVar[float] = 2e-3
 
     _decoder: CrfDecoder
@@ -81,7 +83,7 @@ class TaeCrf(Tae):
         new = frames[np.flatnonzero(np.diff(number, prepend=-1))]
         rows = self._extractor.embed_pictures(new[around(len(new))], unit=False)
         with one_thread():
-            told = tell(self._decoder.drops, reduce(MOUTHS.pictures(new)))
+            told = tell(self._decoder.drops, as_pictures(features.face_pictures(new)))
         return distinct_rows(torch.from_numpy(rows), told, number).numpy()
 
     def align(self, video: FloatArray, audio: FloatArray) -> Aligned:
@@ -107,6 +109,9 @@ class TaeCrf(Tae):
     def _logits(self, video: FloatArray, audio: FloatArray, allowed: torch.Tensor) -> torch.Tensor:
         decide = self._decoder.damaged if video.shape[-1] > audio.shape[-1] else self._decoder
         return self._batch(decide, video, audio, allowed)
+
+    def _front(self) -> Front:
+        return replace(super()._front(), faces=features.face_pictures)
 
     def _fit(self, plan: Plan, rng: np.random.Generator, state: Path | None) -> FitReport:
         """Fit the decoder, what sees dropped frames, and the field that is told of them.
@@ -141,17 +146,12 @@ class TaeCrf(Tae):
 
     def _fit_drops(self, plan: Plan, rng: np.random.Generator, state: Path | None) -> FitReport:
         detector = self._decoder.drops
-        recipe = replace(
-            self.DROPS,
-            steps=self.DROPS.steps * plan.recipe.steps,
-            bfloat16=plan.recipe.bfloat16,
-        )
+        recipe = replace(self.DROPS, steps=self.DROPS.steps * plan.recipe.steps)
 
         def loss_of(found: Batch, _: np.random.Generator) -> torch.Tensor:
             assert isinstance(found, DropBatch)
-            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
-                logits = detector(found.pictures.squeeze(2))
-            return F.cross_entropy(logits.float(), found.dropped)
+            logits = detector(found.pictures.squeeze(2)).flatten(0, 1)
+            return F.cross_entropy(logits, found.dropped.flatten(), ignore_index=UNASKED)
 
         return optimise(
             nn.ModuleDict({"drops": detector}),
@@ -170,7 +170,9 @@ class TaeCrf(Tae):
         def look(clip: TrainingClip, pictures: torch.Tensor, shown: IntArray) -> torch.Tensor:
             frames, number = np.unique(shown, return_inverse=True)
             rows = network.embed_video(pictures[:, frames[around(len(frames))]])[0].float()
-            return distinct_rows(rows, tell(decoder.drops, reduce(clip.pictures[frames])), number)
+            assert clip.faces is not None, "the front keeps faces"
+            told = tell(decoder.drops, as_pictures(clip.faces[frames]))
+            return distinct_rows(rows, told, number)
 
         def loss_of(window: Batch, _: np.random.Generator) -> torch.Tensor:
             assert isinstance(window, WindowBatch)

@@ -107,6 +107,6 @@ def gather(video: torch.Tensor) -> Gathered:
 
 
 def tell(detector: DropDetector, pictures: torch.Tensor) -> torch.Tensor:
-    """Return what a detector says of different pictures, without a gradient; (K, 3)."""
-    with torch.no_grad():
+    """Return what a detector says of different pictures, in full precision; (K, 3)."""
+    with torch.no_grad(), torch.autocast(pictures.device.type, enabled=False):
         return detector.log_probabilities(pictures)

@@ -28,6 +28,8 @@ class Front:
     """Length of a five-frame window on that axis, and the step to the next."""
     white: float
     """Value of a white pixel in a batch."""
+    faces: Callable[[UInt8Array], UInt8Array] | None = None
+    """From RGB face crops to what else is kept of them, where something is."""
 
 
 def _mouths(frames: UInt8Array) -> UInt8Array:
@@ -54,6 +56,8 @@ class TrainingClip:
     sound: FloatArray
     shapes: FloatArray | None = None
     """Of the mouth in every frame, where they are asked for; shape (T, 5)."""
+    faces: UInt8Array | None = None
+    """Small whole faces, where the front keeps them; shape (T, ...)."""
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -61,8 +65,8 @@ class TrainingClip:
     @property
     def nbytes(self) -> int:
         """Memory of the arrays."""
-        labels = 0 if self.shapes is None else self.shapes.nbytes
-        return int(self.pictures.nbytes + self.sound.nbytes + labels)
+        more = (each.nbytes for each in (self.shapes, self.faces) if each is not None)
+        return int(self.pictures.nbytes + self.sound.nbytes + sum(more))
 
     @classmethod
     def of(
@@ -78,7 +82,8 @@ class TrainingClip:
         sound = clip.audio[first_sound : first_sound + length * SAMPLES_PER_FRAME]
         if shapes is not None:
             shapes = shapes[first_frame : first_frame + length]
-        return cls(front.pictures(frames), front.sound(sound), shapes)
+        faces = None if front.faces is None else front.faces(frames)
+        return cls(front.pictures(frames), front.sound(sound), shapes, faces)
 
 
 @dataclass(frozen=True, eq=False)
