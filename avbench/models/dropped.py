@@ -35,10 +35,10 @@ _KERNEL = 5
 class DropConfig:
     """Size of the network that looks for dropped frames."""
 
-    near: int = 10
+    near: int = 8
     """Changes before and after one that it is compared with."""
     cell: int = 8
-    """Side in pixels of the parts of a face."""
+    """Side in pixels of the smallest parts of a face."""
     width: int = 96
     heads: int = 8
     """Ways of weighing the parts of the face."""
@@ -60,7 +60,7 @@ class DropConfig:
 
     @property
     def parts(self) -> int:
-        """Parts of a face: the cells, larger ones that overlap, and the whole."""
+        """Parts of a face: the cells, and larger ones that overlap, up to the whole for 7 cells."""
         sides = [features.FACE_PIXELS // self.cell]
         while sides[-1] >= 3:
             sides.append((sides[-1] - 3) // 2 + 1)
@@ -123,7 +123,8 @@ class DropDetector(nn.Module):
         They are relative to the mean square of these changes, whose logarithm follows, and that of
         the change at the place itself.
         """
-        near, places = self.config.near, torch.arange(pictures.shape[1])
+        near = self.config.near
+        places = torch.arange(pictures.shape[1], device=pictures.device)
         products = _products(pictures, near, self.config.cell)
         around = products[:, near + places[:, None] + self.first, self.lag].transpose(2, 3)
         squares = around[..., self.lag == 0]

@@ -80,3 +80,22 @@ def test_grey_weighs_colours_as_eyes_do():
         colours[channel, ..., channel] = 255
     red, green, blue = features.mouth_pictures(colours)[:, 0, 0]
     assert green > red > blue
+
+
+@pytest.mark.parametrize("times", [1, 2, 4])
+def test_small_faces_are_means_of_the_whole_crop(times):
+    grey = np.random.default_rng(times).integers(0, 256, (3, *[56 * times] * 2), dtype=np.uint8)
+    small = features.face_pictures(grey[..., None].repeat(3, axis=3)[:, :, ::-1])
+    means = grey[:, :, ::-1].reshape(3, 56, times, 56, times).mean(axis=(2, 4))
+    assert small.dtype == np.uint8
+    np.testing.assert_allclose(small, means, atol=0.51)
+
+
+@pytest.mark.parametrize("size", [(112, 112), (224, 200), (32, 48)])
+def test_colours_of_small_faces_weigh_as_those_of_mouths(size):
+    colours = np.zeros((3, *size, 3), np.uint8)
+    for channel in range(3):
+        colours[channel, ..., channel] = 255
+    small = features.face_pictures(colours)
+    assert small.shape == (3, features.FACE_PIXELS, features.FACE_PIXELS)
+    np.testing.assert_array_equal(small[:, 20, 20], features.mouth_pictures(colours)[:, 0, 0])
