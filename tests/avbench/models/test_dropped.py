@@ -69,7 +69,7 @@ def test_sizes_are_as_documented(cell, parts):
     made = detector(replace(TINY, cell=cell, most=3))
     assert made.config.parts == len(made.part) == parts
     assert made(pictures(2, 4)).shape == (2, 4, 4)
-    assert DropConfig().reach == 10 + 1 + 4 * 2
+    assert DropConfig(near=8, layers=4).reach == 8 + 1 + 4 * 2
 
 
 @pytest.mark.parametrize("count", [1, 2, 40, CHUNK, CHUNK + 1, 2 * CHUNK + 9])
