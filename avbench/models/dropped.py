@@ -72,6 +72,7 @@ class DropDetector(nn.Module):
 
     first: torch.Tensor
     lag: torch.Tensor
+    alone: torch.Tensor
 
     def __init__(self, config: DropConfig) -> None:
         super().__init__()
@@ -80,6 +81,7 @@ class DropDetector(nn.Module):
         first, second = torch.triu_indices(span, span)
         self.register_buffer("first", first - config.near, persistent=False)
         self.register_buffer("lag", second - first, persistent=False)
+        self.register_buffer("alone", (second == first).nonzero().flatten(), persistent=False)
         width, mix = config.width, config.mix
         self.compare = nn.Sequential(
             nn.Linear(len(first) + 2, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
@@ -127,7 +129,7 @@ class DropDetector(nn.Module):
         places = torch.arange(pictures.shape[1], device=pictures.device)
         products = _products(pictures, near, self.config.cell)
         around = products[:, near + places[:, None] + self.first, self.lag].transpose(2, 3)
-        squares = around[..., self.lag == 0]
+        squares = around[..., self.alone]
         scale = squares.mean(dim=-1, keepdim=True) + NOISE
         own = squares[..., near : near + 1] + NOISE
         return torch.cat((around / scale, scale.log(), own.log()), dim=-1)
