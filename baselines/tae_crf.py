@@ -19,17 +19,20 @@ from avbench.methods import Aligned
 from avbench.models.corrupt import Laws
 from avbench.models.corrupt_rows import WindowBatch
 from avbench.models.crf_decoder import CrfDecoder, CrfDecoderConfig
-from avbench.models.distinct import KNOWN, around, distinct_rows, tell, unknown
+from avbench.models.distinct import KNOWN, distinct_rows, tell, time_line, unknown
 from avbench.models.dropped import UNASKED, DropBatch, DropSet, as_pictures
 from avbench.models.tae import TaeConfig
 from avbench.models.training import FitReport, Recipe, Watch, finished, optimise
 from avbench.models.trainset import Batch, Front, TrainingClip
-from avbench.models.two_stream import Extractor, one_thread
+from avbench.models.two_stream import Extractor, digest_of, one_thread
 from avbench.repairing.held import crop_changes, held
 
 from ._fitting import Plan
 from .syncnet_local import without_held_out
 from .tae import Tae
+
+ROWS_VERSION = 2
+"""Bumped when the same weights would give other rows."""
 
 
 class TaeCrf(Tae):
@@ -62,7 +65,13 @@ class TaeCrf(Tae):
 
     def __init__(self, extractor: Extractor, decoder: CrfDecoder, **options: Any) -> None:
         super().__init__(extractor, decoder, **options)
-        self.extractor = f"{extractor.id}-distinct"
+        self._name_rows()
+
+    def _name_rows(self) -> None:
+        """Name what `embed` returns by all it depends on: by this name rows are kept on disk."""
+        drops = self._decoder.drops
+        told = digest_of(drops, {"config": asdict(drops.config), "rows": ROWS_VERSION})
+        self.extractor = f"{self._extractor.id}-{told}"
 
     def embed(self, clip: Clip) -> Embeddings:
         """Compute the embeddings of every five-frame window; shape (T - 4, D + 4) each.
@@ -81,9 +90,11 @@ class TaeCrf(Tae):
 
     def _distinct(self, frames: UInt8Array, number: IntArray) -> FloatArray:
         new = frames[np.flatnonzero(np.diff(number, prepend=-1))]
-        rows = self._extractor.embed_pictures(new[around(len(new))], unit=False)
         with one_thread():
             told = tell(self._decoder.drops, as_pictures(features.face_pictures(new)))
+        line = time_line(told)
+        seen = line.restore(self._extractor.network.read_pictures(new))
+        rows = self._extractor.embed_read(seen, unit=False)[line.row]
         return distinct_rows(torch.from_numpy(rows), told, number).numpy()
 
     def align(self, video: FloatArray, audio: FloatArray) -> Aligned:
@@ -138,6 +149,7 @@ class TaeCrf(Tae):
         if state is not None:
             for name in parts:
                 state.with_name(f"{state.name}.{name}").unlink()
+        self._name_rows()
         told = {
             name: {key: getattr(report, key) for key in ("steps", "clips", "first_loss", "loss")}
             for name, report in zip([*parts][1:], others, strict=True)
@@ -169,9 +181,10 @@ class TaeCrf(Tae):
 
         def look(clip: TrainingClip, pictures: torch.Tensor, shown: IntArray) -> torch.Tensor:
             frames, number = np.unique(shown, return_inverse=True)
-            rows = network.embed_video(pictures[:, frames[around(len(frames))]])[0].float()
             assert clip.faces is not None, "the front keeps faces"
             told = tell(decoder.drops, as_pictures(clip.faces[frames]))
+            line = time_line(told)
+            rows = network.embed_video(line.restore(pictures[:, frames]))[0].float()[line.row]
             return distinct_rows(rows, told, number)
 
         def loss_of(window: Batch, _: np.random.Generator) -> torch.Tensor:

@@ -159,7 +159,11 @@ class CrfDecoder(Decoder):
 
 
 class DamagedField(nn.Module):
-    """Which picture belongs to each row of sound, where pictures are known to be shown again."""
+    """Which picture belongs to each row of sound, where pictures are known to be shown again.
+
+    Pairs are scored with the pictures laid out in time, where what belongs together lies along one
+    diagonal although frames were dropped.
+    """
 
     def __init__(self, config: EmissionConfig) -> None:
         super().__init__()
@@ -190,7 +194,9 @@ class DamagedField(nn.Module):
         similarity = cosine_matrix(audio, found.rows)
         count = there.sum(-1, keepdim=True).clamp_min(1)
         mean = (similarity * there).sum(-1, keepdim=True) / count
-        scores = self.emission(torch.where(there, similarity, mean), found.there)
+        wide = found.lay_out(torch.where(there, similarity, mean), mean)
+        seen = found.lay_out(there, torch.zeros_like(there[..., :1])).squeeze(1)
+        scores = self.emission(wide, seen).gather(-1, found.time.unsqueeze(1).expand_as(similarity))
         may = there if allowed is None else there & found.collect(allowed)
         posteriors: torch.Tensor = self.field(torch.where(may, scores, LOW), found.dropped)
         return found.spread(posteriors)

@@ -1,7 +1,10 @@
 """Rows of a video without the pictures that it shows again.
 
 A picture that is shown twice says nothing the second time. The streams look at the pictures that
-differ from each other, five at a time, and every frame of the video has the row of its picture.
+differ from each other, and every frame of the video has the row of its picture. Five moments in a
+row are looked at, as in any other video: a frame that was dropped, as far as can be told, is made
+from the pictures before and after it.
+
 Four numbers follow each row, so that windows can be cut out of the rows as out of any others: the
 number of the picture, counted from 1 (0: no picture is shown again, and nothing is known), and the
 logarithms of how probable it is that none, one, or more frames were dropped before it.
@@ -9,13 +12,13 @@ logarithms of how probable it is that none, one, or more frames were dropped bef
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from avbench import features
 from avbench.data import IntArray
 from avbench.models.corrupt import CENTRE, PAPER_COLUMNS
 from avbench.models.drop_field import LOW
@@ -31,7 +34,7 @@ def distinct_rows(rows: torch.Tensor, told: torch.Tensor, number: IntArray) -> t
     Parameters
     ----------
     rows
-        Embeddings around each different picture, see `around`; shape (K, D).
+        Embeddings around each different picture, see `TimeLine`; shape (K, D).
     told
         Of each, as from `avbench.models.dropped.DropDetector.log_probabilities`; shape (K, 3).
     number
@@ -47,13 +50,52 @@ def distinct_rows(rows: torch.Tensor, told: torch.Tensor, number: IntArray) -> t
     return torch.cat((rows[shown], count, told[shown].to(rows.dtype)), dim=-1)
 
 
-def around(count: int) -> IntArray:
-    """Return the pictures to embed for a row around each of so many: the first and last repeat.
+@dataclass(frozen=True, eq=False)
+class TimeLine:
+    """When different pictures were taken, as is likeliest.
 
-    >>> around(3).tolist()
-    [0, 0, 0, 1, 2, 2, 2]
+    Moments are numbered from two before the first picture to two after the last.
     """
-    return np.arange(-CENTRE, count + features.WINDOW - 1 - CENTRE).clip(0, count - 1)
+
+    before: IntArray
+    """The picture at each moment, or the last one before it; shape (T,)."""
+    weight: torch.Tensor
+    """What the next picture has of each moment, in [0, 1); shape (T,)."""
+    row: IntArray
+    """Row of each picture, which sees two moments before it and two after; shape (K,)."""
+
+    def restore(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Return a picture of every moment; (..., K, H, W) to (..., T, H, W)."""
+        after = np.minimum(self.before + 1, pictures.shape[-3] - 1)
+        weight = self.weight[:, None, None]
+        old, new = (pictures[..., index, :, :] for index in (self.before, after))
+        return old * (1 - weight) + new * weight
+
+
+def time_line(told: torch.Tensor) -> TimeLine:
+    """Place pictures in time.
+
+    Parameters
+    ----------
+    told
+        As in `distinct_rows`.
+
+    Examples
+    --------
+    >>> line = time_line(torch.tensor([[0.9, 0.1], [0.2, 0.8]]).log())  # one frame is missing
+    >>> line.before.tolist(), line.weight.tolist(), line.row.tolist()
+    ([0, 0, 0, 0, 1, 1, 1], [0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0], [0, 2])
+    """
+    taken = _taken(told).numpy() - int(told[0].argmax()) - 1
+    moments = np.arange(-CENTRE, taken[-1] + CENTRE + 1).clip(0, taken[-1])
+    before = np.searchsorted(taken, moments, side="right") - 1
+    gap = np.append(np.diff(taken), 1)[before]
+    return TimeLine(before, torch.from_numpy((moments - taken[before]) / gap).float(), taken)
+
+
+def _taken(told: torch.Tensor) -> torch.Tensor:
+    """Count the frames up to each picture, dropped ones too; (..., K, 3) to (..., K)."""
+    return (told.argmax(dim=-1) + 1).cumsum(dim=-1)
 
 
 def unknown(rows: torch.Tensor) -> torch.Tensor:
@@ -72,6 +114,21 @@ class Gathered(NamedTuple):
     """Surely none where there is no picture; shape (B, 75, 3)."""
     place: torch.Tensor
     """Place of each column, -1 where the next column shows the same picture; shape (B, M)."""
+
+    @property
+    def time(self) -> torch.Tensor:
+        """When each picture was taken, as is likeliest, that at place 37 at 75; shape (B, 75)."""
+        taken = _taken(self.dropped)
+        since = taken - taken[:, PAPER_COLUMNS // 2].unsqueeze(-1)
+        return (since + PAPER_COLUMNS).clamp(0, 2 * PAPER_COLUMNS)
+
+    def lay_out(self, values: torch.Tensor, fill: torch.Tensor) -> torch.Tensor:
+        """Lay what is said of places out in time; (B, N, 75) to (B, N, 151).
+
+        Where there is no picture it is ``fill``; shape (B, N, 1).
+        """
+        wide = fill.expand(-1, -1, 2 * PAPER_COLUMNS + 1)
+        return wide.scatter(-1, self.time.unsqueeze(1).expand_as(values), values)
 
     def spread(self, values: torch.Tensor) -> torch.Tensor:
         """Give columns what is said of places; (B, N, 75) to (B, N, M), -inf where none is."""

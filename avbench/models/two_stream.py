@@ -251,8 +251,24 @@ class Extractor:
             raise DataError(
                 f"got a clip of {len(frames)} frames; an embedding needs {features.WINDOW}"
             )
+        return self.embed_read(self.network.read_pictures(frames), unit=unit)
+
+    def embed_read(self, pictures: torch.Tensor, *, unit: bool = True) -> FloatArray:
+        """Embed every five-frame window of pictures as the network reads them.
+
+        Parameters
+        ----------
+        pictures
+            As from `Network.read_pictures`, at least five; shape (T, ...).
+        unit
+            As in `embed`.
+
+        Returns
+        -------
+        FloatArray
+            float32; shape (T - 4, D).
+        """
         network = self.network
-        pictures = network.read_pictures(frames)
         return _embed_rows(network, network.embed_video, pictures, 0, (features.WINDOW, 1), unit)
 
     def embed_sound(self, audio: FloatArray, *, unit: bool = True) -> FloatArray:
@@ -302,9 +318,13 @@ def fingerprint(network: Network) -> str:
     for younger in ("dense", "late", "refined"):  # than the first networks, which keep their names
         if not config.get(younger, True):
             del config[younger]
-    described = {"config": config, "features": network.describe()}
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
-    for name, tensor in sorted(network.state_dict().items()):
+    return digest_of(network, {"config": config, "features": network.describe()})
+
+
+def digest_of(module: nn.Module, about: JSON) -> str:
+    """Return a short hash of the weights of a module, and of what else it depends on."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name, tensor in sorted(module.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
