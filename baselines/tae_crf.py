@@ -15,13 +15,14 @@ from torch.nn import functional as F
 from avbench import features
 from avbench.aligning import How
 from avbench.data import Clip, Embeddings, FloatArray, IntArray, UInt8Array
+from avbench.errors import UsageError
 from avbench.methods import Aligned
 from avbench.models.corrupt import Laws
 from avbench.models.corrupt_rows import WindowBatch
 from avbench.models.crf_decoder import CrfDecoder, CrfDecoderConfig
 from avbench.models.distinct import KNOWN, distinct_rows, tell, time_line, unknown
 from avbench.models.dropped import UNASKED, DropBatch, DropSet, as_pictures
-from avbench.models.tae import TaeConfig
+from avbench.models.tae import Decoder, TaeConfig
 from avbench.models.training import FitReport, Recipe, Watch, finished, optimise
 from avbench.models.trainset import Batch, Front, TrainingClip
 from avbench.models.two_stream import Extractor, digest_of, one_thread
@@ -63,7 +64,12 @@ class TaeCrf(Tae):
 
     _decoder: CrfDecoder
 
-    def __init__(self, extractor: Extractor, decoder: CrfDecoder, **options: Any) -> None:
+    def __init__(self, extractor: Extractor, decoder: Decoder, **options: Any) -> None:
+        if not isinstance(decoder, CrfDecoder):
+            raise UsageError(
+                f"{self.name} needs a decoder with a field inside; give a file from 'avbench train "
+                f"--method {self.name}'"
+            )
         super().__init__(extractor, decoder, **options)
         self._name_rows()
 
@@ -80,7 +86,7 @@ class TaeCrf(Tae):
         (`avbench.models.distinct`). The sound's last four numbers are zero.
         """
         number = held(crop_changes(clip.frames))
-        if number[-1] + 1 == len(clip):
+        if number[-1] + 1 == len(clip) or len(clip) < features.WINDOW:
             rows = super().embed(clip)
             video, audio = (unknown(torch.from_numpy(side)).numpy() for side in rows)
             return Embeddings(video, audio)
@@ -184,7 +190,8 @@ class TaeCrf(Tae):
             assert clip.faces is not None, "the front keeps faces"
             told = tell(decoder.drops, as_pictures(clip.faces[frames]))
             line = time_line(told)
-            rows = network.embed_video(line.restore(pictures[:, frames]))[0].float()[line.row]
+            seen = line.restore(pictures[0, frames]).unsqueeze(0)
+            rows = network.embed_video(seen)[0].float()[line.row]
             return distinct_rows(rows, told, number)
 
         def loss_of(window: Batch, _: np.random.Generator) -> torch.Tensor:

@@ -65,11 +65,13 @@ class TimeLine:
     """Row of each picture, which sees two moments before it and two after; shape (K,)."""
 
     def restore(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Return a picture of every moment; (..., K, H, W) to (..., T, H, W)."""
-        after = np.minimum(self.before + 1, pictures.shape[-3] - 1)
-        weight = self.weight[:, None, None]
-        old, new = (pictures[..., index, :, :] for index in (self.before, after))
-        return old * (1 - weight) + new * weight
+        """Return a picture of every moment; (K, ...) to (T, ...)."""
+        after = np.minimum(self.before + 1, len(pictures) - 1)
+        weight = self.weight.view(-1, *[1] * (pictures.ndim - 1))
+        old, new = pictures[self.before], pictures[after]
+        # What weighs nothing must not spoil the rest: where no face was found, there are no points.
+        mixed = torch.where(weight > 0, old * (1 - weight) + new * weight, old)
+        return mixed if pictures.is_floating_point() else mixed.round().to(pictures.dtype)
 
 
 def time_line(told: torch.Tensor) -> TimeLine:

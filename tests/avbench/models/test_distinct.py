@@ -1,4 +1,4 @@
-"""Rows of the pictures that differ: which copy stays, where it goes, and back again."""
+"""Rows of the pictures that differ: which copy stays, when it was taken, and back again."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import torch
 from avbench.models.corrupt import CENTRE, PAPER_COLUMNS, PAPER_ROWS, damage, draw_window
 from avbench.models.crf import EmissionConfig
 from avbench.models.crf_decoder import DamagedField
-from avbench.models.distinct import KNOWN, around, distinct_rows, gather, unknown
+from avbench.models.distinct import KNOWN, distinct_rows, gather, time_line, unknown
 from avbench.models.drop_field import LOW
+from avbench.models.losses import cosine_matrix
 from avbench.models.training import new_network
 
 MIDDLE = 37
@@ -63,12 +64,89 @@ def test_a_row_has_the_picture_of_its_middle_frame():
         assert torch.equal(line[9:], told[picture])
 
 
-def test_five_pictures_are_looked_at_around_each():
-    for count in (1, 2, 5, 9):
-        windows_of = np.lib.stride_tricks.sliding_window_view(around(count), 5)
-        assert len(windows_of) == count
-        expected = np.arange(count)[:, None] + np.arange(-2, 3)
-        np.testing.assert_array_equal(windows_of, expected.clip(0, count - 1))
+TAKEN = [
+    [0],
+    [0, 1],
+    [0, 2],
+    [0, 3],
+    [0, 1, 2, 3, 4, 5],
+    [0, 2, 4, 6],
+    [0, 3, 6],
+    [0, 1, 4, 6, 7, 10, 12, 13],
+]
+"""Moments at which pictures were taken, at most two missing between neighbours."""
+
+
+def moments_of(taken):
+    """Every moment that is seen, by hand: two more at both ends."""
+    return np.clip(np.arange(-2, taken[-1] + 3), 0, taken[-1])
+
+
+@pytest.mark.parametrize("taken", TAKEN, ids=str)
+def test_pictures_are_taken_as_much_later_as_frames_were_dropped(taken):
+    line = time_line(told_of(np.array(taken)))
+    assert line.row.tolist() == taken
+    assert len(line.before) == len(line.weight) == taken[-1] + 1 + 4
+    for moment, before, weight in zip(moments_of(taken), line.before, line.weight, strict=True):
+        last = max(at for at, time in enumerate(taken) if time <= moment)
+        assert before == last
+        gap = taken[last + 1] - taken[last] if last + 1 < len(taken) else 1
+        assert float(weight) == pytest.approx((moment - taken[last]) / gap)
+
+
+@pytest.mark.parametrize("taken", TAKEN, ids=str)
+def test_pictures_stay_and_missing_ones_lie_on_the_line_between_them(taken):
+    pictures = series(len(taken), 12).view(len(taken), 3, 4)
+    line = time_line(told_of(np.array(taken)))
+    found = line.restore(pictures)
+    assert found.shape == (taken[-1] + 1 + 4, 3, 4)
+    for at, moment in enumerate(moments_of(taken)):
+        if moment in taken:  # exactly, and at both ends three times
+            assert torch.equal(found[at], pictures[taken.index(moment)])
+        else:
+            after = int(np.searchsorted(taken, moment))
+            gap, since = taken[after] - taken[after - 1], moment - taken[after - 1]
+            old, new = pictures[after - 1], pictures[after]
+            torch.testing.assert_close(found[at], (old * (gap - since) + new * since) / gap)
+    # The row of a picture sees two moments before it and two after.
+    assert torch.equal(found.unfold(0, 5, 1)[line.row, ..., 2], pictures)
+
+
+def test_what_is_unknown_of_a_picture_spoils_no_other():
+    points = series(4, 6).view(4, 3, 2)
+    points[2] = torch.nan  # no face
+    found = time_line(told_of(np.array([0, 1, 2, 4]))).restore(points)
+    assert torch.isnan(found).all(dim=(1, 2)).tolist() == [*[False] * 4, True, True, *[False] * 3]
+
+
+def test_whole_numbers_stay_whole():
+    colours = torch.tensor([0, 101, 255], dtype=torch.uint8).view(3, 1, 1, 1).expand(3, 2, 2, 3)
+    found = time_line(told_of(np.array([0, 2, 5]))).restore(colours)
+    assert found.dtype == torch.uint8
+    assert found[2:-2, 0, 0, 0].tolist() == [0, 50, 101, 152, 204, 255]
+
+
+@pytest.mark.parametrize("taken", TAKEN, ids=str)
+def test_what_moves_evenly_is_as_if_nothing_were_missing(taken):
+    start, speed = series(2, 12).view(2, 3, 4)
+    whole = torch.stack([start + int(moment) * speed for moment in moments_of(taken)])
+    pictures = torch.stack([start + moment * speed for moment in taken])
+    found = time_line(told_of(np.array(taken))).restore(pictures)
+    torch.testing.assert_close(found, whole)
+
+
+def test_what_was_dropped_before_the_first_picture_does_not_matter():
+    told = told_of(np.array([0, 2, 3, 6]))
+    lines = [time_line(torch.cat((told[[other]], told[1:]))) for other in (0, 1, 3)]
+    for line in lines:
+        assert line.row.tolist() == [0, 2, 3, 6]
+        np.testing.assert_array_equal(line.before, lines[0].before)
+        assert torch.equal(line.weight, lines[0].weight)
+
+
+def test_of_what_is_told_the_likeliest_counts():
+    told = torch.tensor([[0.4, 0.3, 0.3], [0.3, 0.4, 0.3], [0.3, 0.3, 0.4], [0.4, 0.3, 0.3]])
+    assert time_line(told.log()).row.tolist() == [0, 2, 5, 6]
 
 
 def test_nothing_known_is_four_zeros():
@@ -149,6 +227,56 @@ def test_what_is_collected_and_spread_is_as_it_was(columns):
     assert found.collect(values > 0).dtype == torch.bool
 
 
+@pytest.mark.parametrize("columns", [75, 74, 30, 1])
+def test_the_time_of_pictures_in_a_window_is_that_of_the_clip(columns):
+    video = windows(columns)
+    found = gather(video)
+    assert found.time.shape == (len(video), PAPER_COLUMNS)
+    assert (found.time[:, MIDDLE] == PAPER_COLUMNS).all()
+    for index, window in enumerate(video):
+        shown = window[list(by_hand(window))]
+        there = found.there[index]
+        since = np.diff(time_line(shown[:, -3:]).row)
+        np.testing.assert_array_equal(found.time[index, there].diff(), since)
+        first, *_, last = there.nonzero().flatten().tolist() * 2
+        for empty in (found.time[index, : first - 1], found.time[index, last:]):
+            assert (empty.diff() == 1).all(), "where there is none, time goes on"
+
+
+def untouched(count, told):
+    """One window of different pictures, with what is told of each."""
+    number = np.arange(count + 2 * CENTRE)
+    return distinct_rows(series(len(number)), told.expand(len(number), 3), number)[None]
+
+
+@pytest.mark.parametrize(("most", "first", "last"), [(0, 38, 112), (1, 1, 149), (2, 0, 150)])
+def test_time_ends_at_the_edges_however_much_was_dropped(most, first, last):
+    told = torch.eye(3)[most].sub(1.0)
+    found = gather(untouched(PAPER_COLUMNS, told))
+    expected = PAPER_COLUMNS + (most + 1) * (torch.arange(PAPER_COLUMNS) - MIDDLE)
+    assert torch.equal(found.time[0], expected.clamp(0, 150))
+    assert found.time[0, [0, -1]].tolist() == [first, last]
+    laid = found.lay_out(torch.ones(1, 2, PAPER_COLUMNS), torch.zeros(1, 2, 1))
+    assert int(laid.sum()) == 2 * len(found.time.unique())
+
+
+def test_what_is_laid_out_lies_at_its_time_and_nowhere_else():
+    video = windows()
+    found = gather(video)
+    values = 1 + torch.arange(float(len(video) * 4 * PAPER_COLUMNS)).view(-1, 4, PAPER_COLUMNS)
+    fill = -1 - torch.arange(float(len(video) * 4)).view(-1, 4, 1)
+    wide = found.lay_out(values, fill)
+    assert wide.shape == (len(video), 4, 151)
+    for index, time in enumerate(found.time):
+        assert len(time.unique()) == PAPER_COLUMNS, "no two at once"
+        assert torch.equal(wide[index][:, time], values[index])
+        empty = sorted({*range(151)} - {*time.tolist()})
+        assert torch.equal(wide[index][:, empty], fill[index].expand(-1, len(empty)))
+    there = found.lay_out(found.there.unsqueeze(1), torch.zeros(len(video), 1, 1).bool())
+    assert there.dtype == torch.bool
+    assert torch.equal(there.sum((1, 2)), found.there.sum(1))
+
+
 def field():
     made = new_network(lambda: DamagedField(EmissionConfig()), rng())
     return made.eval().requires_grad_(False)
@@ -181,6 +309,39 @@ def test_answers_are_probabilities_of_last_copies_that_are_allowed(columns):
             assert torch.isneginf(said[index][:, copies]).all()
         if rule is not None:
             assert float(said.exp()[:, ~allowed].max()) < 1e-6
+
+
+@pytest.mark.parametrize("count", [75, 40])
+@pytest.mark.parametrize("often", [0.0, 0.2, 0.4])
+def test_pairs_score_as_where_all_frames_have_their_own_column(often, count):
+    """A missing frame is like the columns beyond the window: of mean cosine, and not there."""
+    gaps = 1 + (rng(1).random(count + 4) < often) * rng(2).integers(1, 3, count + 4)
+    frames = np.cumsum(gaps)
+    rows, told = series(frames[-1] + 1), told_of(frames)
+    start = frames[2 + count // 2] - 12
+    sound = rows[None, start : start + 25]
+    video = distinct_rows(rows[frames], told, np.arange(count + 4))[None]
+    decide, shown = field(), torch.from_numpy(frames[2:-2])
+    beyond = 12  # columns at both ends, more than a score sees
+    seen = torch.zeros(1, len(rows) + 2 * beyond, dtype=torch.bool)
+    seen[0, shown + beyond] = True
+    cosines = cosine_matrix(sound, rows[None, shown])
+    wide = cosines.mean(-1, keepdim=True).repeat(1, 1, seen.shape[1])
+    wide[..., shown + beyond] = cosines
+    scores = decide.emission(wide, seen)[..., shown + beyond]
+    expected = decide.field(scores, told[None, 2:-2])
+    torch.testing.assert_close(decide(sound, video), expected, atol=1e-4, rtol=0)
+
+
+def test_where_nothing_was_dropped_pairs_score_on_their_places():
+    video, audio = untouched(75, told_of(np.arange(1))), series(25, seed=2)[None]
+    inside = torch.zeros(25, 75, dtype=torch.bool)
+    inside[:, 10:65] = True  # so far from the ends, a score does not see them
+    decide = field()
+    scores = decide.emission(cosine_matrix(audio, video[..., :-KNOWN]))
+    expected = decide.field(scores.masked_fill(~inside, LOW), video[..., -3:])
+    found = decide(audio, video, inside)
+    torch.testing.assert_close(found[:, inside], expected[:, inside], atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("law", ["tae2020", "symmetric"])

@@ -13,7 +13,7 @@ from torch import nn
 from avbench.errors import DataError
 from avbench.models.architectures import get, name_of
 from avbench.models.training import new_network
-from avbench.models.two_stream import Extractor, TwoStream, TwoStreamConfig
+from avbench.models.two_stream import Extractor, TwoStream, TwoStreamConfig, digest_of
 
 SMALL = TwoStreamConfig(video=(4, 4, 4, 4, 8), audio=(4, 4, 4, 4, 8), dim=8)
 
@@ -67,6 +67,15 @@ def test_either_stream_alone_embeds_as_with_the_other(extractor):
     assert np.array_equal(extractor.embed_sound(audio), both.audio)
 
 
+@pytest.mark.parametrize("unit", [True, False])
+def test_pictures_may_be_read_before_they_are_embedded(extractor, unit):
+    frames, _ = clip(150)
+    read = extractor.network.read_pictures(frames)
+    found = extractor.embed_read(read, unit=unit)
+    assert np.array_equal(found, extractor.embed_pictures(frames, unit=unit))
+    assert extractor.embed_read(read[:5]).shape == (1, 8)
+
+
 @pytest.mark.parametrize("row", [0, 3, 7])
 def test_a_row_ignores_everything_outside_its_five_frames(extractor, row):
     frames, audio = clip(12)
@@ -111,6 +120,25 @@ def test_one_window_is_the_shortest_clip(extractor):
 def test_the_id_names_the_weights():
     assert make(0).id == make(0).id == pickle.loads(pickle.dumps(make(0))).id
     assert make(0).id != make(1).id
+
+
+def test_a_digest_names_weights_statistics_and_what_else_counts():
+    def small():
+        return new_network(lambda: nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)), rng())
+
+    def rng():
+        return np.random.default_rng(0)
+
+    about = {"size": 3}
+    first = digest_of(small(), about)
+    assert first == digest_of(small(), {"size": 3})
+    found = {first, digest_of(small(), {"size": 4})}
+    for name, tensor in small().state_dict().items():
+        other = small()
+        other.state_dict()[name].view(-1)[-1] += 1
+        found.add(digest_of(other, about))
+        assert tensor.numel()
+    assert len(found) == 2 + len(small().state_dict())
 
 
 def test_impossible_sizes_are_refused():
