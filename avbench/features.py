@@ -153,9 +153,11 @@ def mouth_pictures(
     columns = np.clip(np.arange(left, right), 0, width - 1)
     rows = np.clip(np.arange(top, bottom), 0, height - 1)
     out = np.empty((len(frames), pixels, pixels), np.uint8)
+    x0, x1, y0, y1 = columns[0], columns[-1] + 1, rows[0], rows[-1] + 1
     for index, frame in enumerate(frames):
-        grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
-        region = np.ascontiguousarray(grey[np.ix_(rows, columns)])
+        shown = np.ascontiguousarray(frame[y0:y1, x0:x1])
+        grey = cv2.cvtColor(shown, cv2.COLOR_RGB2GRAY)
+        region = np.ascontiguousarray(grey[np.ix_(rows - y0, columns - x0)])
         out[index] = cv2.resize(region, (pixels, pixels), interpolation=cv2.INTER_AREA)
     return out
 

@@ -34,7 +34,7 @@ from pipelines.facetracks import process_video
 from pipelines.settings import FacetrackSettings
 
 PARTS = {
-    "decode": ("decode", "{method 'decode' of 'av.packet.Packet' objects}"),
+    "decode": ("decode", "<method 'decode' of 'av.packet.Packet' objects>"),
     "shots": ("push", "histogram.py"),
     "detector": ("_look", "looking.py"),
     "flow": ("carry", "flow.py"),

@@ -25,6 +25,9 @@ from avbench.media import Frame
 from .faces import Detections, assign
 from .regions import Held, Region
 
+_AROUND = 0.25
+"""What is compared around the crop, as a share of half the face's longer side."""
+
 
 @dataclass(frozen=True)
 class FlowSettings:
@@ -40,8 +43,9 @@ class FlowSettings:
     """Farthest in pixels from where it began that a point carried on and back may arrive."""
     points: int = 12
     """Fewest points that must come back: a third of them, so that a mouth alone is no face."""
-    margin: float = 0.25
-    """What is held around the crop on each side, as a share of half the face's longer side."""
+    margin: float = 0.5
+    """What is held around the crop on each side, as a share of half the face's longer side: on real
+    footage the smoothed crop strays from where the face was followed to by up to that."""
     held_mb: int = 512
     """Most megabytes of pictures held; for what goes beyond, the video is read a second time."""
 
@@ -136,22 +140,18 @@ class _Followed:
     def __init__(self, box: FloatArray, path: list[FloatArray], settings: FlowSettings) -> None:
         self.box, self.path, self._settings = box, path, settings
         self.lost = False
-        half = max(box[2:] - box[:2]) / 2
-        x, y = (box[:2] + box[2:]) / 2
-        # SyncNet's crop of this box (see `pipelines.crops`), and a margin.
-        reach = half * (1.4 + settings.margin)
-        self._square = np.array([x - reach, y + 0.4 * half - reach, 2 * reach])
+        self._square = _surroundings(box, _AROUND)
         self._shrink = max(int((box[3] - box[1]) / settings.face), 1)
         self._grey: UInt8Array | None = None
 
     def see(self, frame: Frame) -> Region:
         """Take the picture in which the box is known; return what is to be held of it."""
-        region = Region.around(frame, self._square)
-        self._grey = self._reduce(region)
-        return region
+        self._grey = self._reduce(Region.around(frame, self._square))
+        return self._hold(frame)
 
     def step(self, frame: Frame) -> Region:
         """Follow the face into the next picture; return what is to be held of it."""
+        # Pictures are compared where the face was last looked for, so that they fit each other.
         region = Region.around(frame, self._square)
         grey = self._reduce(region)
         if not self.lost:
@@ -165,19 +165,30 @@ class _Followed:
                 self.box = new * self._shrink + corner
                 self.path.append(self.box)
         self._grey = grey
-        return region
+        return self._hold(frame)
+
+    def _hold(self, frame: Frame) -> Region:
+        """Return a copy of what the crop may show, where the face is now."""
+        return Region.around(frame, _surroundings(self.box, self._settings.margin)).copy()
 
     def _reduce(self, region: Region) -> UInt8Array | None:
         """Return the region in grey, shrunk by whole blocks; None if nothing is left of it."""
         rows, columns = (side // self._shrink for side in region.part.size)
         if min(rows, columns) < 2 * self._settings.window:
             return None
-        grey = region.part.bright
+        grey = region.part.bright[: rows * self._shrink, : columns * self._shrink]
         if self._shrink > 1:
-            whole = grey[: rows * self._shrink, : columns * self._shrink]
-            small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
-            grey = np.asarray(small, np.uint8)
-        return grey
+            small = cv2.resize(grey, (columns, rows), interpolation=cv2.INTER_AREA)
+            return np.asarray(small, np.uint8)
+        return grey.copy()
+
+
+def _surroundings(box: FloatArray, margin: float) -> FloatArray:
+    """Return SyncNet's crop of a box (see `pipelines.crops`) and a margin: left, top, side."""
+    half = max(box[2:] - box[:2]) / 2
+    x, y = (box[:2] + box[2:]) / 2
+    reach = half * (1.4 + margin)
+    return np.array([x - reach, y + 0.4 * half - reach, 2 * reach])
 
 
 class Follower:

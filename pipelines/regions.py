@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor
 
 from avbench.data import FloatArray
@@ -33,10 +33,17 @@ class Region:
 
     @classmethod
     def around(cls, frame: Frame, square: FloatArray) -> Region:
-        """Copy what a picture shows of a square: left, top, side; nothing if it lies outside."""
+        """Return what a picture shows of a square: left, top, side; nothing if it lies outside.
+
+        It keeps the picture alive; `copy` does not.
+        """
         height, width = frame.size
         x0, y0, x1, y1 = _pixels(square, height, width)
-        return cls(x0, y0, frame.whole.copy(x0, y0, x1, y1), height, width)
+        return cls(x0, y0, frame.whole.part(x0, y0, x1, y1), height, width)
+
+    def copy(self) -> Region:
+        """Return this region in memory of its own."""
+        return replace(self, part=self.part.copy())
 
     def covers(self, square: FloatArray) -> bool:
         """Return whether all that the picture shows of a square lies in this region."""

@@ -48,6 +48,8 @@ OTHERS = 4
 """Tracks of the same source whose sound each track is paired with to see how high chance comes."""
 SMOOTHING = 9
 """Length of the median filter over the confidence of frames (the released SyncNet)."""
+_PIECE = 16
+"""Pictures that are read at a time: what they take stays in the processor's cache."""
 MODES = ("off", "record", "filter")
 
 Mode = Literal["off", "record", "filter"]
@@ -147,7 +149,8 @@ def embed(
     sound = extractor.embed_sound(audio)
     if not seen:
         return Rows(np.zeros((0, sound.shape[1])), sound, before)
-    return Rows(extractor.embed_pictures(media.read_video(folder / f"{key}.mp4")), sound, before)
+    pieces = media.read_pieces(folder / f"{key}.mp4", _PIECE)
+    return Rows(extractor.embed_pieces(pieces), sound, before)
 
 
 def measure(rows: Rows) -> dict[str, JSON]:

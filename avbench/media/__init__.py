@@ -14,6 +14,7 @@ from avbench.media.decode import (
     has_index,
     iter_frames,
     open_frames,
+    read_pieces,
     read_video,
 )
 from avbench.media.encode import VideoWriter, encode_sound, reorder_video, write_video
@@ -39,6 +40,7 @@ __all__ = [
     "open_frames",
     "probe",
     "read_audio",
+    "read_pieces",
     "read_sound",
     "read_track",
     "read_video",

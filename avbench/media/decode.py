@@ -243,13 +243,24 @@ def read_video(source: Path | bytes) -> UInt8Array:
     DataError
         If it is not a video, or any of it is damaged.
     """
+    return next(read_pieces(source))
+
+
+def read_pieces(source: Path | bytes, most: int | None = None) -> Iterator[UInt8Array]:
+    """Read a stored clip as `read_video` does, ``most`` pictures at a time; all where None.
+
+    What looks at one picture at a time spares itself the memory of all of them in RGB, and the
+    time to fill it.
+    """
     pictures, _ = stored_pictures(source)
     width, height = pictures[0].width, pictures[0].height
     convert = ToRgb((width, height))
-    images = np.empty((len(pictures), height, width, 3), np.uint8)
-    for image, picture in zip(images, pictures, strict=True):
-        image[:] = convert(picture)
-    return images
+    for start in range(0, len(pictures), most or len(pictures)):
+        piece = pictures[start:][:most]
+        images = np.empty((len(piece), height, width, 3), np.uint8)
+        for image, picture in zip(images, piece, strict=True):
+            image[:] = convert(picture)
+        yield images
 
 
 def stored_pictures(source: Path | bytes) -> tuple[list[VideoFrame], Fraction]:

@@ -189,13 +189,17 @@ class Part:
         """Brightness; shape (H, W), uint8."""
         return self.coding.bright(self.planes)
 
-    def copy(self, x0: int, y0: int, x1: int, y1: int) -> Part:
-        """Copy columns [x0, x1) and rows [y0, y1); even numbers, unless they are the size."""
+    def part(self, x0: int, y0: int, x1: int, y1: int) -> Part:
+        """Return columns [x0, x1) and rows [y0, y1); even numbers, unless they are the size."""
         planes = [
-            plane[y0 // step : y1 // step, x0 // step : x1 // step].copy()
+            plane[y0 // step : y1 // step, x0 // step : x1 // step]
             for plane, step in zip(self.planes, self.coding.steps, strict=True)
         ]
         return Part(tuple(planes), self.coding)
+
+    def copy(self) -> Part:
+        """Return this part in memory of its own."""
+        return Part(tuple(plane.copy() for plane in self.planes), self.coding)
 
     def sampled(self, side: int) -> UInt8Array:
         """Return RGB, each the mean of four pixels on a regular grid; shape (side, side, 3)."""

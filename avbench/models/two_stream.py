@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -247,11 +247,34 @@ class Extractor:
         DataError
             If the clip is shorter than one window.
         """
-        if len(frames) < features.WINDOW:
+        return self.embed_pieces([frames], unit=unit)
+
+    def embed_pieces(self, pieces: Iterable[UInt8Array], *, unit: bool = True) -> FloatArray:
+        """Embed every five-frame window of a picture that comes in pieces, one after the other.
+
+        Parameters
+        ----------
+        pieces
+            Each as ``frames`` in `embed`, of any length; at least one.
+        unit
+            As in `embed`.
+
+        Returns
+        -------
+        FloatArray
+            As of `embed_pictures`, which it equals.
+
+        Raises
+        ------
+        DataError
+            If all of them are shorter than one window.
+        """
+        pictures = torch.cat([self.network.read_pictures(piece) for piece in pieces])
+        if len(pictures) < features.WINDOW:
             raise DataError(
-                f"got a clip of {len(frames)} frames; an embedding needs {features.WINDOW}"
+                f"got a clip of {len(pictures)} frames; an embedding needs {features.WINDOW}"
             )
-        return self.embed_read(self.network.read_pictures(frames), unit=unit)
+        return self.embed_read(pictures, unit=unit)
 
     def embed_read(self, pictures: torch.Tensor, *, unit: bool = True) -> FloatArray:
         """Embed every five-frame window of pictures as the network reads them.

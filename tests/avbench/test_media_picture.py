@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from avbench.data import UInt8Array
-from avbench.media import Frame, VideoWriter, iter_frames, read_video, write_video
+from avbench.media import Frame, VideoWriter, iter_frames, read_pieces, read_video, write_video
 from avbench.media.picture import RGB, Yuv420, sampled
 
 
@@ -52,15 +52,15 @@ def test_an_odd_picture_becomes_rgb(tmp_path: Path) -> None:
 def test_a_part_shows_its_place(tmp_path: Path, place: tuple[int, int, int, int]) -> None:
     x0, y0, x1, y1 = place
     for frame in film(tmp_path / "v.mp4", 96, 160):
-        part = frame.whole.copy(*place)
+        part = frame.whole.part(*place)
         assert part.size == (y1 - y0, x1 - x0)
         np.testing.assert_allclose(part.image.astype(int), frame.image[y0:y1, x0:x1], atol=2)
 
 
-def test_a_part_shares_no_memory() -> None:
+def test_a_copy_of_a_part_shares_no_memory() -> None:
     image = np.zeros((20, 30, 3), np.uint8)
     frame = Frame(0, 0.0, image)
-    frame.whole.copy(0, 0, 6, 6).planes[0][:] = 9
+    frame.whole.part(0, 0, 6, 6).copy().planes[0][:] = 9
     assert frame.image is image
     assert not image.any()
 
@@ -92,7 +92,16 @@ def test_what_is_stored_in_the_standard_form_is_written_without_conversion(tmp_p
         for frame in frames:
             writer.write(frame.whole)
         with pytest.raises(ValueError, match="after"):
-            writer.write(frames[0].whole.copy(0, 0, 32, 32))
+            writer.write(frames[0].whole.part(0, 0, 32, 32))
     np.testing.assert_array_equal(
         read_video(tmp_path / "copy.mp4"), np.stack([frame.image for frame in frames])
     )
+
+
+@pytest.mark.parametrize("most", [1, 4, 7, 50])
+def test_pieces_of_a_clip_make_up_the_whole(tmp_path: Path, most: int) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (7, 32, 48, 3)).astype(np.uint8)
+    write_video(tmp_path / "clip.mp4", pictures)
+    pieces = list(read_pieces(tmp_path / "clip.mp4", most))
+    assert [len(piece) for piece in pieces] == [min(most, 7 - n) for n in range(0, 7, most)]
+    np.testing.assert_array_equal(np.concatenate(pieces), read_video(tmp_path / "clip.mp4"))

@@ -117,6 +117,15 @@ def test_what_the_crop_needs_is_held() -> None:
     assert follower.held.find(3, np.array([0.0, 0, 300])) is None
 
 
+def test_what_is_held_goes_with_a_face_that_wanders_off() -> None:
+    scene = texture(1)
+    follower, _ = follow([moved(scene, 5 * t, 0) for t in range(10)])
+    boxes = np.stack([BOX, *follower.flows.ahead[0, 0]])
+    assert boxes[-1, 0] - BOX[0] > SETTINGS.margin * (BOX[3] - BOX[1])
+    for t, square in enumerate(crop_squares(boxes, CropSettings(smooth=1))):
+        assert follower.held.find(t, square) is not None
+
+
 def test_a_region_at_the_edge_covers_what_the_picture_shows() -> None:
     frame = Frame(0, 0.0, np.zeros((100, 120, 3), np.uint8))
     region = Region.around(frame, np.array([-30.0, -20, 60]))

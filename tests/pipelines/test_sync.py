@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ class CodeReader:
 
     id = "code-reader"
 
-    def embed_pictures(self, frames: np.ndarray) -> np.ndarray:
+    def embed_pieces(self, pieces: Iterable[np.ndarray]) -> np.ndarray:
+        frames = np.concatenate(list(pieces))
         return self._rows(np.round(frames.mean(axis=(1, 2, 3)) / 2))
 
     def embed_sound(self, audio: np.ndarray) -> np.ndarray:

@@ -76,6 +76,14 @@ def test_pictures_may_be_read_before_they_are_embedded(extractor, unit):
     assert extractor.embed_read(read[:5]).shape == (1, 8)
 
 
+def test_pictures_may_come_in_pieces(extractor):
+    frames, _ = clip(150)
+    found = extractor.embed_pieces(iter([frames[:2], frames[2:130], frames[130:]]))
+    assert np.array_equal(found, extractor.embed_pictures(frames))
+    with pytest.raises(DataError, match="got a clip of 4 frames; an embedding needs 5"):
+        extractor.embed_pieces([frames[:2], frames[:2]])
+
+
 @pytest.mark.parametrize("row", [0, 3, 7])
 def test_a_row_ignores_everything_outside_its_five_frames(extractor, row):
     frames, audio = clip(12)
