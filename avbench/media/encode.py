@@ -55,10 +55,13 @@ class Quality:
     crf: int = 18
     preset: str = "veryfast"
     lossless: bool = False
+    tune: str | None = None
 
     def options(self) -> dict[str, str]:
         """Return the options of the encoder."""
         quality = {"qp": "0"} if self.lossless else {"crf": str(self.crf)}
+        if self.tune:
+            quality["tune"] = self.tune
         # On CPUs with AVX-512 the macroblock tree of x264 reads memory it never wrote: the bytes
         # then differ from run to run.
         return {**quality, "preset": self.preset, "mbtree": "0", "threads": "1"}
@@ -83,6 +86,8 @@ class VideoWriter:
         Whether the yuv420p pictures come back bit by bit.
     fps
         Frame rate.
+    tune
+        What x264 is to suit, such as ``fastdecode``; nothing in particular where None.
     """
 
     def __init__(
@@ -93,11 +98,13 @@ class VideoWriter:
         preset: str = "veryfast",
         lossless: bool = False,
         fps: Fraction = Fraction(FPS),
+        tune: str | None = None,
     ) -> None:
         self._path = Path(path)
         self._part = self._path.with_name(self._path.name + ".part")
         self._container = _create(self._part, CONTAINERS.get(self._path.suffix, "mp4"))
-        self._video = _Pictures(self._container, Quality(crf, preset, lossless), fps)
+        quality = Quality(crf, preset, lossless, tune)
+        self._video = _Pictures(self._container, quality, fps)
 
     def __enter__(self) -> VideoWriter:
         return self

@@ -121,6 +121,18 @@ def test_tracks_are_written_in_one_pass(tmp_path: Path) -> None:
         np.testing.assert_allclose(video.mean(axis=(1, 2, 3)), expected, atol=4)
 
 
+@pytest.mark.parametrize(("tune", "coded"), [("fastdecode", b"cabac=0"), ("", b"cabac=1")])
+def test_crops_are_coded_to_be_read_fast_unless_told_otherwise(
+    tmp_path: Path, tune: str, coded: bytes
+) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3)).astype(np.uint8)
+    with CropSettings(tune=tune).writer(tmp_path / "crop.mp4") as writer:
+        for picture in pictures:
+            writer.write(picture)
+    assert coded in (tmp_path / "crop.mp4").read_bytes()
+    assert read_video(tmp_path / "crop.mp4").shape == pictures.shape
+
+
 def test_frames_that_do_not_come_leave_no_file(tmp_path: Path) -> None:
     images = np.zeros((20, 100, 100, 3), np.uint8)
     jobs = [
