@@ -162,7 +162,7 @@ def frame_confidence(
     FloatArray
         Higher is surer; shape (V,).
     """
-    from scipy.signal import medfilt
+    from scipy.ndimage import median_filter
 
     curve = sliding_distances(video, audio, search, edge="valid", lead=lead)
     offset, least, confidence = pick_offset(curve, search)
@@ -171,7 +171,7 @@ def frame_confidence(
     above = np.zeros(len(video))
     own = np.linalg.norm(video[inside] - audio[heard[inside]], axis=1)
     above[inside] = confidence + least - own
-    return np.asarray(medfilt(above, smoothing))
+    return np.asarray(median_filter(above, smoothing, mode="constant"))
 
 
 def pick_offset(distances: FloatArray, search: int) -> tuple[int, float, float]:

@@ -15,7 +15,7 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -36,6 +36,7 @@ from .long import share
 from .options import BuildOptions
 from .parts import PARTS_VERSION, may_be_long, plan_unit
 from .phases import Phases, locked
+from .preparing import prepare_videos
 from .report import BuildReport
 from .scoring import score_videos
 from .units import Process, Source
@@ -97,6 +98,8 @@ def build(
 
 _NAMED = 20
 """Most files that a plan names."""
+_WRITERS = ("pandas", "webdataset")
+"""What takes longest to load of what writes a set."""
 
 
 class _Builder:
@@ -122,6 +125,10 @@ class _Builder:
         """What the sync of the set was judged by."""
         self.copies: list[Duplicate] = []
         """Near-duplicates across splits."""
+        self.network = (
+            None if self.sync.checkpoint is None else str(self.sync.checkpoint.absolute())
+        )
+        """Path of the checkpoint that scores; the shipped one's where None."""
         self.checkpoint = (
             "" if self.sync.mode == "off" else sync.checkpoint_digest(self.sync.checkpoint)
         )
@@ -141,9 +148,13 @@ class _Builder:
                 return done
             active = [video for video in videos if not video.row.status]
             self._facetracks(engine, active)
+            # The set is written last; while others work, this process loads what writes it.
+            threading.Thread(target=lambda: [*map(import_module, _WRITERS)]).start()
             self._score(engine, active)
             self._compare(engine, active)
-            self._prepare(engine, active)
+            prepare_videos(
+                self.phases, engine, self.work, active, self.options.seed, self.distortion
+            )
         rows = [video.row for video in videos]
         ledger.check(rows)
         return self._write(videos, rows)
@@ -248,7 +259,8 @@ class _Builder:
         function = partial(plan_unit if self.divides else unit, self.process, self.settings)
         done = self.phases.run(engine, "facetracks", function, jobs)
         if self.divides:
-            done += share(self.phases, engine, self.process, self.settings, jobs)
+            then = None if self.sync.mode == "off" else partial(sync.warm_up, self.network)
+            done += share(self.phases, engine, self.process, self.settings, jobs, then)
         for video, receipt in done:
             video.row = replace(video.row, decoder=_decoder_words(receipt))
             if "rejected" in receipt:
@@ -266,13 +278,12 @@ class _Builder:
     def _score(self, engine: Engine, videos: Sequence[Video]) -> None:
         if self.sync.mode == "off":
             return
-        path = self.sync.checkpoint
         jobs = []
         for video in videos:
             payload = {
                 "facetracks": str(video.facetracks),
                 "keys": video.keys,
-                "checkpoint": None if path is None else str(path.absolute()),
+                "checkpoint": self.network,
             }
             if not video.row.status:
                 jobs.append((video, self._scores_folder(video), payload))
@@ -314,27 +325,6 @@ class _Builder:
                 video.decisions |= {key: duplicates.DROPPED for key in video.keys if key in gone}
                 if not video.row.status and not video.keys:
                     video.settle()
-
-    def _prepare(self, engine: Engine, videos: Sequence[Video]) -> None:
-        # The set is written next; while workers pack, this process has time to load what writes it.
-        threading.Thread(target=lambda: [*map(import_module, ("pandas", "webdataset"))]).start()
-        jobs = []
-        for video in videos:
-            payload = {
-                "facetracks": str(video.facetracks),
-                "keys": video.keys,
-                "seed": self.options.seed,
-                "distortion": asdict(self.distortion),
-            }
-            if corrections := video.corrections:
-                payload["corrections"] = corrections
-            video.prepared = pack.prepared_folder(
-                self.work, video.source.video_id, {**payload, "facetracks": video.facetracks.name}
-            )
-            if not video.row.status:
-                jobs.append((video, video.prepared, payload))
-        for video, receipt in self.phases.run(engine, "pack", pack.prepare_unit, jobs):
-            video.settle(receipt["spans"])
 
     def _recipe(self, videos: Sequence[Video]) -> dict[str, JSON]:
         """Return everything the shards depend on, and nothing else."""

@@ -18,6 +18,7 @@ from avbench.timing import FPS
 
 from . import units
 from .engine import Engine
+from .guard import Function
 from .joining import join_unit, remove_parts
 from .parts import CHECKED, first_unit, part_folder, part_unit
 from .phases import Phases, Work
@@ -79,6 +80,7 @@ def share(
     process: Process,
     settings: FacetrackSettings,
     jobs: Sequence[Work],
+    then: Function | None = None,
 ) -> list[tuple[Video, Mapping[str, JSON]]]:
     """Run those facetrack jobs for which there is a plan; return their receipts.
 
@@ -90,6 +92,8 @@ def share(
         The facetrack step, for a video that turns out to be unfit for parts.
     jobs
         Those of all videos, after `pipelines.parts.plan_unit`.
+    then
+        What workers run that wait for the last parts: it may load what comes next.
     """
     longs = []
     for video, folder, payload in jobs:
@@ -104,7 +108,8 @@ def share(
     first = [work for long in going() for work in long.first(settings)]
     phases.run(engine, "facetracks", partial(first_unit, settings), first, ("seams", "seam"))
     parts = [work for long in going() for work in long.parts()]
-    phases.run(engine, "facetracks", partial(part_unit, settings), parts, ("parts", "part"))
+    take = partial(part_unit, settings)
+    phases.run(engine, "facetracks", take, parts, ("parts", "part"), then)
     joined: list[Work] = [
         (long.video, long.folder, {**long.payload, "seams": list(long.seams)})
         for long in longs

@@ -43,6 +43,7 @@ class Phases:
         function: Function,
         jobs: Sequence[Work],
         shown: tuple[str, str] | None = None,
+        then: Function | None = None,
     ) -> list[tuple[Video, Mapping[str, JSON]]]:
         """Run what is not done yet; close what failed, return the rest with their receipts.
 
@@ -58,6 +59,8 @@ class Phases:
             A video may have several; they lie in folders of their own.
         shown
             What progress is shown of, and in which unit; of videos where None.
+        then
+            What workers run for which nothing is left (see `Engine.map`).
         """
         for parent in {folder.parent for _, folder, _ in jobs}:
             parent.mkdir(exist_ok=True)
@@ -73,7 +76,7 @@ class Phases:
             todo[job.name] = (video, folder, job)
         # The largest first, so that no worker begins a long one when the others are done.
         ordered = sorted(todo.values(), key=lambda entry: -entry[0].source.mark[0])
-        outcomes = engine.map(function, [job for _, _, job in ordered])
+        outcomes = engine.map(function, [job for _, _, job in ordered], then)
         what, unit = shown or (step, "video")
         for outcome in progress.track(outcomes, what, len(todo), unit) if todo else ():
             video, folder, _ = todo[outcome.job.name]

@@ -17,8 +17,8 @@ from .units import publish, staging
 from .videos import Video
 
 GROUP = 40
-"""About so many clips are scored by one unit. A video of less than six times as many is scored by
-one, others by a multiple of `TOGETHER`."""
+"""About so many clips are one unit's. Those of a video of less than six times as many stay
+together, others are divided among a multiple of `TOGETHER`."""
 
 
 def score_videos(
@@ -54,10 +54,21 @@ def score_videos(
 def divide(job: Work) -> list[Work]:
     """Return the jobs that together score the clips of one video; none where it is not shared."""
     video, folder, payload = job
-    keys: list[str] = payload["keys"]
-    count = TOGETHER * round(len(keys) / (TOGETHER * GROUP))
-    edges = [len(keys) * number // count for number in range(count + 1)] if count else []
+    groups = groups_of(payload["keys"])
     return [
-        (video, folder.with_name(f"{folder.name}-{n:03d}"), {**payload, "only": keys[a:b]})
-        for n, (a, b) in enumerate(pairwise(edges))
+        (video, folder.with_name(f"{folder.name}-{number:03d}"), {**payload, "only": keys})
+        for number, keys in enumerate(groups if len(groups) > 1 else [])
     ]
+
+
+def groups_of(keys: Sequence[str]) -> list[list[str]]:
+    """Return the clips of one video as groups for one unit each, in their order.
+
+    >>> [len(group) for group in groups_of(["clip"] * 239)]
+    [239]
+    >>> {len(group) for group in groups_of(["clip"] * 480)}
+    {40}
+    """
+    count = TOGETHER * round(len(keys) / (TOGETHER * GROUP)) or 1
+    edges = [len(keys) * number // count for number in range(count + 1)]
+    return [list(keys[a:b]) for a, b in pairwise(edges)]

@@ -279,6 +279,12 @@ def score_unit(payload: Mapping[str, JSON]) -> JSON:
     return None
 
 
+def warm_up(checkpoint: str | None, payload: Mapping[str, JSON]) -> JSON:
+    """Load what takes longest to load: PyTorch, and the network."""
+    _extractor(checkpoint)
+    return None
+
+
 @lru_cache(maxsize=1)
 def _extractor(checkpoint: str | None) -> Extractor:
     from avbench.models.checkpoint import load_extractor

@@ -28,7 +28,8 @@ class Video:
     scores: dict[str, Mapping[str, JSON]] = field(default_factory=dict)
     decisions: dict[str, str] = field(default_factory=dict)
     """Reason for leaving a facetrack out, by key."""
-    prepared: Path = field(default_factory=Path)
+    prepared: dict[str, Path] = field(default_factory=dict)
+    """Folder of a clip that is ready to be written, by key."""
     split: str = ""
     speaker: str = ""
     date: str = ""
@@ -72,7 +73,7 @@ class Video:
                 key=key,
                 split=self.split,
                 facetracks=self.facetracks,
-                prepared=self.prepared,
+                prepared=self.prepared[key],
                 source={"source": about.root, "path": about.relative, "sha256": about.sha256},
                 sync=self.scores.get(key, {"note": "not scored"}),
                 speaker=self.speaker,

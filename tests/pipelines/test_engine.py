@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fake_facetracks import make_process, write_source
 
 from avbench.errors import AvbenchError, UnknownName, UsageError
-from pipelines import engine as engine_module
+from pipelines import on_ray
 from pipelines.build import build
 from pipelines.engine import (
     EngineSettings,
@@ -253,6 +253,31 @@ def test_ray_begins_before_there_are_jobs_and_without_servers_that_nobody_asks(
 
 
 @pytest.mark.ray
+def test_a_worker_without_a_job_loads_what_comes_next(tmp_path: Path) -> None:
+    begun, loaded = tmp_path / "begun", tmp_path / "loaded"
+
+    def load(_payload: Mapping[str, Any]) -> Any:
+        loaded.touch()
+        raise RuntimeError("of no consequence")
+
+    def unit(payload: Mapping[str, Any]) -> Any:
+        import time
+
+        begun.touch() if payload["long"] else None
+        # The long one ends only when the other worker, idle by then, has loaded.
+        while not (loaded if payload["long"] else begun).exists():
+            time.sleep(0.05)
+        return None
+
+    jobs = [Job(f"{number}", {"long": not number}) for number in range(6)]
+    with open_engine(EngineSettings("ray", workers=2, time_limit_s=60), tmp_path / "s") as engine:
+        outcomes = list(engine.map(unit, jobs, load))
+    assert sorted(outcome.job.name for outcome in outcomes) == [job.name for job in jobs]
+    assert {outcome.status for outcome in outcomes} == {"done"}
+    assert list((tmp_path / "s").iterdir()) == []
+
+
+@pytest.mark.ray
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_no_ray_process_outlives_an_interrupted_run(tmp_path: Path, number: int) -> None:
     script = tmp_path / "driver.py"
@@ -313,7 +338,7 @@ def test_no_ray_process_outlives_an_interrupted_run(tmp_path: Path, number: int)
 def test_a_cluster_of_two_nodes_is_joined_by_its_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in engine_module._RAY_ENVIRONMENT.items():  # read when Ray is first imported
+    for name, value in on_ray._RAY_ENVIRONMENT.items():  # read when Ray is first imported
         monkeypatch.setenv(name, value)
     cluster_utils = pytest.importorskip("ray.cluster_utils")
     import ray

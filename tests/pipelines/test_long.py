@@ -28,7 +28,7 @@ from avbench.data import UInt8Array
 from avbench.media import write_video
 from avbench.shards import read_clips
 from avbench.synthetic import render_talking
-from pipelines import parts, scoring, stretches, units
+from pipelines import parts, preparing, scoring, stretches, units
 from pipelines.build import BuildReport, build
 from pipelines.faces import DETECTORS
 from pipelines.settings import FacetrackSettings
@@ -309,6 +309,37 @@ def test_a_part_that_fails_is_done_again_and_no_other(
     assert make(shots, tmp_path).rows[0].status == "kept"
     assert calls == [starts(divided)[2]]
     assert tars(tmp_path) == tars(divided)
+
+
+def test_clips_that_several_units_prepare_are_those_of_one(
+    shots: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = {"distort": "drop-duplicate", "seed": 5}
+    (row,) = make(shots, tmp_path / "whole", **fault).rows
+    monkeypatch.setattr(scoring, "TOGETHER", 1)
+    monkeypatch.setattr(scoring, "GROUP", 3)
+    calls: list[list[str]] = []
+    plain, failing = preparing.prepare_unit, [True]
+
+    def broken(payload: dict[str, Any]) -> Any:
+        calls.append(payload["keys"])
+        if len(calls) == 2 and failing:
+            raise Broken("something unforeseen")
+        return plain(payload)
+
+    monkeypatch.setattr(preparing, "prepare_unit", broken)
+    (failed,) = make(shots, tmp_path / "parts", **fault).rows
+    assert (failed.status, failed.step) == ("failed", "pack")
+    groups, kept = calls.copy(), read_clips(tmp_path / "whole")
+    assert [key for group in groups for key in group] == sorted(clip.key for clip in kept)
+    assert {len(group) for group in groups} <= {2, 3, 4}
+    assert len(groups) > 2
+    calls.clear()
+    failing.clear()
+    (again,) = make(shots, tmp_path / "parts", **fault).rows
+    assert calls == [groups[1]]
+    assert tars(tmp_path / "parts") == tars(tmp_path / "whole")
+    assert replace(again, attempts=row.attempts) == row
 
 
 SCRIPT = """
