@@ -148,10 +148,12 @@ class _Builder:
                 return done
             active = [video for video in videos if not video.row.status]
             self._facetracks(engine, active)
-            # The set is written last; while others work, this process loads what writes it.
-            threading.Thread(target=lambda: [*map(import_module, _WRITERS)]).start()
             self._score(engine, active)
             self._compare(engine, active)
+            if self.options.engine != "local":
+                # The set is written next; this process only waits until then. A unit that runs in
+                # it could meet PyTorch half loaded.
+                threading.Thread(target=lambda: [*map(import_module, _WRITERS)]).start()
             prepare_videos(
                 self.phases, engine, self.work, active, self.options.seed, self.distortion
             )
