@@ -22,7 +22,7 @@ import numpy as np
 from avbench.data import FloatArray, UInt8Array
 from avbench.media import Frame
 
-from .faces import Detections, assign
+from .faces import Detections, assign_again
 from .regions import Held, Region
 
 _AROUND = 0.25
@@ -33,15 +33,15 @@ _AROUND = 0.25
 class FlowSettings:
     """How faces are followed between two looks of the detector."""
 
-    face: int = 96
+    face: int = 48
     """Faces more than twice as high are shrunk, by whole blocks, to at least this many pixels."""
-    window: int = 13
+    window: int = 11
     """Side in pixels of the patch by which a point is recognised."""
-    grid: int = 6
+    grid: int = 5
     """Points per side of the grid laid over a face."""
     error: float = 1.0
     """Farthest in pixels from where it began that a point carried on and back may arrive."""
-    points: int = 12
+    points: int = 9
     """Fewest points that must come back: a third of them, so that a mouth alone is no face."""
     margin: float = 0.5
     """What is held around the crop on each side, as a share of half the face's longer side: on real
@@ -137,8 +137,10 @@ def _median(values: FloatArray) -> FloatArray:
 class _Followed:
     """One detection on its way through the pictures after it, or before it."""
 
-    def __init__(self, box: FloatArray, path: list[FloatArray], settings: FlowSettings) -> None:
-        self.box, self.path, self._settings = box, path, settings
+    def __init__(
+        self, box: FloatArray, found: FloatArray, path: list[FloatArray], settings: FlowSettings
+    ) -> None:
+        self.box, self.found, self.path, self._settings = box, found, path, settings
         self.lost = False
         self._square = _surroundings(box, _AROUND)
         self._shrink = max(int((box[3] - box[1]) / settings.face), 1)
@@ -243,17 +245,18 @@ class Follower:
         past
             The pictures since the look before, the newest first.
         """
-        pairs = assign(self.boxes, found.boxes, self._min_iou) if self._followed else []
+        last = np.array([face.found for face in self._followed]).reshape(-1, 4)
+        pairs = assign_again(self.boxes, last, found.boxes, self._min_iou)
         known = {row for _, row in pairs}
         met = {number for number, _ in pairs}
         going = []
         for number, face in enumerate(self._followed):
             if number not in met and not face.lost and len(face.path) < self._longest:
                 # Around the box of now; the way goes on.
-                going.append(_Followed(face.box, face.path, self._settings))
+                going.append(_Followed(face.box, face.found, face.path, self._settings))
         for row, box in enumerate(found.boxes):
             path = self._ahead.setdefault((frame.index, row), [])
-            going.append(_Followed(box, path, self._settings))
+            going.append(_Followed(box, box, path, self._settings))
             if row not in known:
                 self._trace(frame, row, box, past)
         for face in going:
@@ -262,7 +265,8 @@ class Follower:
 
     def _trace(self, frame: Frame, row: int, box: FloatArray, past: Sequence[Frame]) -> None:
         """Follow a new face back to the look before."""
-        face = _Followed(box, self._back.setdefault((frame.index, row), []), self._settings)
+        path = self._back.setdefault((frame.index, row), [])
+        face = _Followed(box, box, path, self._settings)
         face.see(frame)
         for earlier in past:
             self.held.add(earlier.index, face.step(earlier))

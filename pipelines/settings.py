@@ -14,7 +14,7 @@ from .mouths import MouthSettings
 from .shots import SceneSettings, ShotSettings
 from .tracking import TrackSettings
 
-STEP_VERSION = 3
+STEP_VERSION = 4
 """Goes up whenever the same settings may give other facetracks."""
 
 

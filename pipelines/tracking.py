@@ -2,7 +2,8 @@
 
 The boxes found in a frame are assigned one-to-one to those of the running tracks, carried there by
 the motion of the picture (see `pipelines.flow`), so that the sum of overlaps is greatest; what is
-left begins new tracks. A track that meets nothing for longer than
+left over, to where the tracks were found last, for a hand that passes carries a box away with it.
+The rest begins new tracks. A track that meets nothing for longer than
 ``max_gap`` frames ends. Since a call sees one shot, no identity crosses a cut.
 """
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from avbench.data import JSON, FloatArray, IntArray, Shot
 
-from .faces import Detections, assign
+from .faces import Detections, assign_again, iou
 from .flow import Flows
 
 
@@ -84,6 +85,7 @@ class _Running:
     """A track while it is being built: the frames in which the face was found."""
 
     flows: Flows
+    min_iou: float
     frames: list[int] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     boxes: list[FloatArray] = field(default_factory=list)
@@ -130,6 +132,8 @@ class _Running:
             known[last[0] + 1 + ahead] = _resized(box, self.boxes[-1])
         for (a, row), (b, _) in pairwise(zip(self.frames, self.rows, strict=True)):
             way = self.flows.ahead.get((a, row), [])[: b - a]
+            if len(way) == b - a and iou(way[-1][None], known[b][None])[0, 0] < self.min_iou:
+                continue  # Something else was followed, from a frame on that nobody knows.
             # What the box drifted by until it was found again is spread evenly over its way.
             drift = known[b] - way[-1] if len(way) == b - a else np.zeros(4)
             for step, box in enumerate(way[: b - a - 1], start=1):
@@ -189,12 +193,14 @@ def link(
         running = alive
         left = set(range(len(found)))
         if running:
-            last = np.stack([track.expected(frame) for track in running])
-            for track_row, box_row in assign(last, found.boxes, settings.min_iou):
+            carried = np.stack([track.expected(frame) for track in running])
+            last = np.stack([track.boxes[-1] for track in running])
+            pairs = assign_again(carried, last, found.boxes, settings.min_iou)
+            for track_row, box_row in pairs:
                 running[track_row].add(frame, found, box_row)
                 left.remove(box_row)
         for row in sorted(left):
-            track = _Running(flows)
+            track = _Running(flows, settings.min_iou)
             track.add(frame, found, row)
             running.append(track)
     unseen = set(range(shot.start, shot.stop)) - detections.keys()

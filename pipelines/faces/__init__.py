@@ -6,7 +6,16 @@ it (see `pipelines.faces.boxes`).
 """
 
 from .blazeface import BlazeFace, corners, face_box, squares
-from .boxes import PAD_VALUE, CloseDetector, Detections, Detector, assign, iou, merge
+from .boxes import (
+    PAD_VALUE,
+    CloseDetector,
+    Detections,
+    Detector,
+    assign,
+    assign_again,
+    iou,
+    merge,
+)
 from .registry import DETECTORS, WEIGHTS, check_weights, load_detector, weights_sha256
 
 __all__ = [
@@ -18,6 +27,7 @@ __all__ = [
     "Detections",
     "Detector",
     "assign",
+    "assign_again",
     "check_weights",
     "corners",
     "face_box",

@@ -125,6 +125,30 @@ def assign(last: FloatArray, boxes: FloatArray, min_iou: float) -> list[tuple[in
     ]
 
 
+def assign_again(
+    first: FloatArray, second: FloatArray, boxes: FloatArray, min_iou: float
+) -> list[tuple[int, int]]:
+    """Pair tracks with boxes as `assign` does, and what is left over by a second guess.
+
+    Parameters
+    ----------
+    first, second
+        Where each track may be now; shape (K, 4) each.
+    boxes, min_iou
+        As for `assign`.
+
+    Returns
+    -------
+    list of (track, box)
+        Row numbers, ascending.
+    """
+    pairs = assign(first, boxes, min_iou)
+    tracks = [row for row in range(len(first)) if row not in {track for track, _ in pairs}]
+    left = [row for row in range(len(boxes)) if row not in {box for _, box in pairs}]
+    again = assign(second[tracks], boxes[left], min_iou)
+    return sorted(pairs + [(tracks[track], left[box]) for track, box in again])
+
+
 def merge(found: Detections, overlap: float = 0.4, within: float = 0.8) -> Detections:
     """Make one detection of all that show the same face, most confident first.
 

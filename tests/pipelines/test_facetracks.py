@@ -208,7 +208,7 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
 
 def test_settings_say_everything_as_json() -> None:
     plain = json.loads(json.dumps(FacetrackSettings().as_json()))
-    assert plain["step_version"] == 3
+    assert plain["step_version"] == 4
     assert plain["shots"]["threshold"] == FacetrackSettings().shots.threshold
     assert plain["min_track"] == 25
 

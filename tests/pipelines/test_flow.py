@@ -103,6 +103,19 @@ def test_a_face_that_is_found_again_goes_on_as_the_new_detection() -> None:
     assert list(follower.flows.ahead) == [(3, 0)]
 
 
+def test_a_face_found_where_it_was_is_not_new_though_its_box_was_carried_away() -> None:
+    scene = texture(1)
+    frames = [Frame(t, 0.0, moved(scene, 12 * t, 0)) for t in range(6)]
+    follower = Follower(SETTINGS, 0.3, 25)
+    follower.meet(frames[0], found(BOX), [])
+    for frame in frames[1:]:
+        follower.step(frame)
+    assert follower.boxes[0, 0] - BOX[0] == pytest.approx(60, abs=3)
+    follower.meet(frames[5], found(BOX + 2), frames[4:0:-1])
+    np.testing.assert_array_equal(follower.boxes, [BOX + 2])
+    assert (5, 0) not in follower.flows.back
+
+
 def test_what_the_crop_needs_is_held() -> None:
     scene = texture(1)
     follower, _ = follow([moved(scene, t, 0) for t in range(8)])

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avbench.data import FloatArray, Shot
-from pipelines.faces import Detections, assign
+from pipelines.faces import Detections, assign, assign_again
+from pipelines.flow import Flows
 from pipelines.tracking import LinkedFaces, TrackSettings, link, split
 
 SETTINGS = TrackSettings()
@@ -90,6 +91,32 @@ def test_assignment_is_best_as_a_whole_not_first_come() -> None:
 
 def test_assignment_makes_no_pair_without_overlap() -> None:
     assert assign(np.array([face(100)]), np.array([face(300)]), 0.3) == []
+
+
+def test_only_what_is_left_over_is_assigned_by_a_second_guess() -> None:
+    boxes = np.array([face(0), face(1000), face(500)])
+    first = np.array([face(0), face(300), face(700)])
+    second = np.array([face(1000), face(0), face(1000)])
+    assert assign_again(first, second, boxes, 0.3) == [(0, 0), (2, 1)]
+    assert assign_again(first, first, boxes, 0.3) == assign(first, boxes, 0.3) == [(0, 0)]
+    none = np.zeros((0, 4))
+    assert assign_again(none, none, boxes, 0.3) == assign_again(first, second, none, 0.3) == []
+
+
+def test_a_hand_that_carries_a_box_away_does_not_end_the_track() -> None:
+    seen = {0: found(face(100)), 10: found(face(110)), 20: found(face(120))}
+    away = [np.array(face(100 + 30 * t)) for t in range(1, 11)]
+    flows = Flows(ahead={(0, 0): away, (10, 0): [np.array(face(110 + t)) for t in range(1, 11)]})
+    (track,) = link(seen, shot(0, 21), SETTINGS, flows)
+    np.testing.assert_allclose(centres(track), np.arange(21) + centres(track)[0])
+
+
+def test_who_stands_where_a_box_was_carried_is_asked_first() -> None:
+    seen = {0: found(face(100)), 10: found(face(100), face(400))}
+    flows = Flows(ahead={(0, 0): [np.array(face(100 + 30 * t)) for t in range(1, 11)]})
+    moving, new = link(seen, shot(0, 11), SETTINGS, flows)
+    np.testing.assert_allclose(centres(moving), 100 + 30 * np.arange(11))
+    assert set(centres(new)) == {100}
 
 
 def test_a_second_box_of_the_same_frame_never_joins_a_track() -> None:
