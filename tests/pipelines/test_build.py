@@ -284,6 +284,17 @@ def test_a_folder_without_video_exits_3_with_one_sentence(tmp_path: Path) -> Non
     assert "does not exist" in done.output
 
 
+def test_nothing_is_loaded_beside_the_units_of_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr("pipelines.build.import_module", loaded.append)
+    sources = films(tmp_path / "in", "one-a.mp4", "two-b.mp4")
+    assert make(sources, tmp_path / "out").shards
+    # A unit that runs in this process could meet PyTorch half loaded.
+    assert not loaded
+
+
 SCRIPT = """
 import sys
 from pathlib import Path
